@@ -1,0 +1,326 @@
+// The seven operations of the connectors API, each a few lines: method, path, body.
+import type {
+  ConfigOf,
+  Connector,
+  ConnectorId,
+  ConnectorType,
+  ConnectorTypes,
+  ExecuteResult,
+  ParamsOf,
+  SecretsOf,
+} from "./connector-types.ts";
+import { ConfigurationError, SerializationError } from "./errors.ts";
+import type { RequestOptions } from "./options.ts";
+import type { KibanaResponse, Transport } from "./transport.ts";
+
+/** `{ name: Value }`, optional where an empty object will do. */
+type Field<Name extends string, Value> =
+  Record<never, never> extends Value ? { [name in Name]?: Value } : { [name in Name]: Value };
+
+/** What `create` takes. */
+export type CreateRequest<Type extends string = string> = {
+  /** Not blank. Need not be unique: the same name twice makes two connectors. */
+  name: string;
+  /** Such as `.index`. Cannot be changed later. */
+  connector_type_id: Type;
+  /**
+   * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 wants a
+   * UUID, 9.4 and later `a-z`, `0-9` and `-`. 36 characters at most. Default: Kibana makes one.
+   */
+  id?: string;
+} & Field<"config", ConfigOf<Type>> &
+  Field<"secrets", SecretsOf<Type>>;
+
+/** What `update` takes. It replaces everything: what is left out is gone. */
+export type UpdateRequest<Type extends string = string> = {
+  id: ConnectorId<Type>;
+  name: string;
+} & Field<"config", ConfigOf<Type>> &
+  Field<"secrets", SecretsOf<Type>>;
+
+/** What `execute` takes. */
+export interface ExecuteRequest<Type extends string = string> {
+  id: ConnectorId<Type>;
+  params: ParamsOf<Type>;
+}
+
+/**
+ * The connectors API, which Kibana's paths call actions. Every method answers `{ body, statusCode, headers }` and rejects
+ * with a `KibanaError`, or with the reason of the `signal` that you passed. None repeats a request by itself.
+ */
+export class Actions {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /**
+   * "Create a connector": `POST /api/actions/connector/{id}`.
+   *
+   * @throws {BadRequestError} a field is wrong, or the type is unknown
+   * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
+   * @throws {ConflictError} the id is taken, in this space or another
+   */
+  async create<const Type extends keyof ConnectorTypes | (string & {})>(
+    request: CreateRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<Connector<Type>>> {
+    const { id, ...body } = request;
+    const path = id === undefined ? "/connector" : connectorPath(id);
+    if (id !== undefined && id.length > 36)
+      throw new ConfigurationError(`id ${JSON.stringify(id)}: has ${id.length} characters; Kibana takes 36 at most.`);
+    return this.#transport.request<Connector<Type>>(
+      {
+        method: "POST",
+        path,
+        body: serialize(body),
+        secrets: request.secrets,
+        accepts: isConnector,
+      },
+      options,
+    );
+  }
+
+  /**
+   * "Get connector information": `GET /api/actions/connector/{id}`.
+   *
+   * @throws {NotFoundError} no such connector in this space
+   */
+  async get<Type extends string = string>(
+    { id }: { id: ConnectorId<Type> },
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<Connector<Type>>> {
+    return this.#transport.request<Connector<Type>>(
+      { method: "GET", path: connectorPath(id), accepts: isConnector },
+      options,
+    );
+  }
+
+  /**
+   * "Get all connectors": `GET /api/actions/connectors`. Those of this space and the preconfigured ones, sorted by name, at
+   * most 10 000, not paged.
+   */
+  async getAll(options?: RequestOptions): Promise<KibanaResponse<Connector[]>> {
+    return this.#transport.request<Connector[]>(
+      { method: "GET", path: "/connectors", accepts: isListOf(isConnector) },
+      options,
+    );
+  }
+
+  /**
+   * "Update a connector": `PUT /api/actions/connector/{id}`. Replaces `name`, `config` and `secrets`: what is left out
+   * goes back to its default.
+   *
+   * @throws {NotFoundError} no such connector in this space
+   * @throws {ConflictError} somebody else updated it at the same moment
+   */
+  async update<Type extends string = string>(
+    request: UpdateRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<Connector<Type>>> {
+    const { id, ...body } = request;
+    return this.#transport.request<Connector<Type>>(
+      {
+        method: "PUT",
+        path: connectorPath(id),
+        body: serialize(body),
+        secrets: request.secrets,
+        accepts: isConnector,
+      },
+      options,
+    );
+  }
+
+  /**
+   * "Delete a connector": `DELETE /api/actions/connector/{id}`. Also while rules still refer to it: `getAll` tells by
+   * `referenced_by_count`. A second time it is a `NotFoundError`.
+   *
+   * @throws {NotFoundError} no such connector in this space
+   */
+  async delete({ id }: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
+    return this.#transport.request<undefined>(
+      { method: "DELETE", path: connectorPath(id), accepts: isNothing },
+      options,
+    );
+  }
+
+  /**
+   * "Run a connector": `POST /api/actions/connector/{id}/_execute`. Not idempotent: every run of an `.index` connector
+   * writes its documents anew.
+   *
+   * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too, and some versions say `ok` although
+   * Elasticsearch refused documents; both reject.
+   *
+   * @throws {ConnectorExecutionError} the run failed; of several documents, some may have been written
+   * @throws {SerializationError} a document would not survive JSON (NaN, BigInt, ...); nothing was sent
+   * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
+   */
+  async execute<Type extends string = string>(
+    { id, params }: ExecuteRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<ExecuteResult<Type>>> {
+    const documents = documentsOf(params);
+    return this.#transport.request<ExecuteResult<Type>>(
+      {
+        method: "POST",
+        path: `${connectorPath(id)}/_execute`,
+        body: serialize({ params }, params),
+        accepts: isRun<Type>,
+        problem: (run) => problemOf(run, documents?.length),
+        connectorId: id,
+      },
+      options,
+    );
+  }
+
+  /**
+   * "Get connector types": `GET /api/actions/connector_types`.
+   *
+   * @param filter `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
+   */
+  async listTypes(
+    filter: { feature_id?: string } = {},
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<ConnectorType[]>> {
+    const query = filter.feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id: filter.feature_id })}`;
+    return this.#transport.request<ConnectorType[]>(
+      { method: "GET", path: `/connector_types${query}`, accepts: isListOf(isConnectorType) },
+      options,
+    );
+  }
+}
+
+/** An id is data: encoded, it cannot leave its place in the path, and what a URL would swallow is refused. */
+function connectorPath(id: string): string {
+  if (typeof id !== "string" || id === "" || id === "." || id === ".." || !id.isWellFormed())
+    throw new ConfigurationError(
+      `id ${JSON.stringify(id) ?? id}: must be a connector's id, a string that is not empty, "." or "..".`,
+    );
+  return `/connector/${encodeURIComponent(id)}`;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isConnector(body: unknown): body is Connector<never> {
+  return isObject(body) && typeof body.id === "string" && typeof body.connector_type_id === "string";
+}
+
+function isConnectorType(body: unknown): body is ConnectorType {
+  return isObject(body) && typeof body.id === "string";
+}
+
+function isListOf<Item>(isItem: (item: unknown) => item is Item): (body: unknown) => body is Item[] {
+  return (body): body is Item[] => Array.isArray(body) && body.every(isItem);
+}
+
+function isNothing(body: unknown): body is undefined {
+  return body === undefined;
+}
+
+function isRun<Type extends string>(body: unknown): body is ExecuteResult<Type> {
+  return isObject(body) && typeof body.status === "string";
+}
+
+/** Why a run that was answered with HTTP 200 failed. An `ok` is believed only as far as it goes. */
+function problemOf(run: Readonly<Record<string, unknown>>, documents: number | undefined): string | undefined {
+  const { status, message, service_message, data } = run;
+  if (status !== "ok") return [message, service_message].filter(Boolean).join(": ");
+  if (documents === undefined) return undefined;
+  // Kibana 8.4 to 8.10 says ok whatever Elasticsearch answered, and 7.17 if an item failed without a reason.
+  if (!isObject(data) || !Array.isArray(data.items) || data.items.length !== documents)
+    return "Kibana says ok, but not that the documents were written";
+  const refused = data.items.filter((item) => !isWritten(item));
+  if (refused.length === 0 && data.errors !== true) return undefined;
+  return `Kibana says ok, but Elasticsearch refused ${refused.length} of ${documents} documents: ${reasonOf(refused[0])}`;
+}
+
+function outcomeOf(item: unknown): Record<string, unknown> {
+  const outcome = isObject(item) ? (item.create ?? item.index) : undefined;
+  return isObject(outcome) ? outcome : {};
+}
+
+function isWritten(item: unknown): boolean {
+  const { status } = outcomeOf(item);
+  return typeof status === "number" && status >= 200 && status < 300;
+}
+
+function reasonOf(item: unknown): string {
+  const { error } = outcomeOf(item);
+  return isObject(error) && error.reason ? `${error.type}: ${error.reason}` : "no reason given";
+}
+
+/** The documents of a run of an `.index` connector, whose type a plain id does not tell. */
+function documentsOf(params: unknown): readonly unknown[] | undefined {
+  if (!isObject(params)) throw new SerializationError("params: must be an object, such as { documents: [{ ... }] }.");
+  if (!Array.isArray(params.documents)) return undefined;
+  const wrong = params.documents.findIndex((document) => !isObject(document));
+  if (wrong >= 0) throw new SerializationError(`documents[${wrong}]: must be an object.`);
+  return params.documents;
+}
+
+/** JSON, unless a value in `checked` would be stored as something else: then the error names its path. */
+function serialize(body: object, checked: unknown = body): string {
+  let json: string | undefined;
+  let cause: unknown;
+  try {
+    json = JSON.stringify(body);
+  } catch (error) {
+    cause = error;
+  }
+  const fault = findFault(checked, []);
+  if (json !== undefined && fault === undefined) return json;
+  const { path, problem } = fault ?? { path: "", problem: String(cause) };
+  throw new SerializationError(`${path.replace(/^\./, "") || "request"}: ${problem}`, { cause });
+}
+
+interface Fault {
+  path: string;
+  problem: string;
+}
+
+/** The first value that JSON would change, drop or refuse. */
+function findFault(value: unknown, ancestors: object[]): Fault | undefined {
+  switch (typeof value) {
+    case "number":
+      return Number.isFinite(value) ? undefined : fault(`${value} is no JSON number and would be stored as null.`);
+    case "bigint":
+      return fault("a BigInt is no JSON number. Pass a number or a string.");
+    case "function":
+    case "symbol":
+      return fault(`a ${typeof value} would be left out.`);
+    case "object":
+      return value === null ? undefined : findFaultInside(value, ancestors);
+    default:
+      return undefined;
+  }
+}
+
+function fault(problem: string, path = ""): Fault {
+  return { path, problem };
+}
+
+function findFaultInside(value: object, ancestors: object[]): Fault | undefined {
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? fault("an invalid date would be stored as null.") : undefined;
+  if (value instanceof Map || value instanceof Set)
+    return fault(`a ${value.constructor.name} would be stored as {}. Pass an object or an array.`);
+  if (ancestors.includes(value)) return fault("contains itself.");
+  if ("toJSON" in value && typeof value.toJSON === "function") return findFault(value.toJSON(), ancestors);
+  if (ancestors.length > 500) return fault("is nested too deep.");
+  ancestors.push(value);
+  for (const key of Object.keys(value)) {
+    const inside =
+      key === "__proto__"
+        ? fault("Kibana refuses this key.")
+        : findFault((value as Record<string, unknown>)[key], ancestors);
+    if (inside) {
+      const step = Array.isArray(value) ? `[${key}]` : /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+      return fault(inside.problem, step + inside.path);
+    }
+  }
+  ancestors.pop();
+  return undefined;
+}

@@ -1,0 +1,153 @@
+// What each connector type takes and gives, keyed by its id.
+
+/**
+ * The connector types whose fields are known, keyed by their id. Add your own by declaration merging:
+ *
+ * ```ts
+ * declare module "kbn-connectors" {
+ *   interface ConnectorTypes {
+ *     ".slack": { config: object; secrets: { webhookUrl: string }; params: { message: string }; data: unknown };
+ *   }
+ * }
+ * ```
+ */
+export interface ConnectorTypes {
+  /** Index: writes documents into Elasticsearch with the caller's own rights. Licence: basic. */
+  ".index": { config: IndexConfig; secrets: Record<string, never>; params: IndexParams; data: IndexData };
+  /** Server log: writes a line into Kibana's log. Licence: basic. */
+  ".server-log": {
+    config: Record<string, never>;
+    secrets: Record<string, never>;
+    params: ServerLogParams;
+    data: unknown;
+  };
+}
+
+/** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
+export interface IndexConfig {
+  /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */
+  index: string;
+  /** Make documents visible to searches before the run ends. Default: `false`, so a search right after it may miss them. */
+  refresh?: boolean;
+  /**
+   * The field that Kibana sets to the time of the run, over a value that the document has there. A literal key: `a.b`
+   * does not nest. Default: `null`, no such field.
+   */
+  executionTimeField?: string | null;
+}
+
+/** Params of a run of an `.index` connector. */
+export interface IndexParams {
+  /** The documents, in order. Elasticsearch makes their ids. The whole request may have 1 MiB (`server.maxPayload`). */
+  documents: readonly object[];
+  /** Another index, only `kibana-alert-history-*`. Default: `null`, the connector's own. */
+  indexOverride?: string | null;
+}
+
+/** Data of a run of an `.index` connector: the answer of Elasticsearch's `_bulk`. */
+export interface IndexData {
+  /** Milliseconds. */
+  took: number;
+  /** Always false here: a run in which a document failed rejects. */
+  errors: boolean;
+  /** One a document, in order. */
+  items: IndexItem[];
+  [field: string]: unknown;
+}
+
+/** What became of one document: under `create` from Kibana 8.4 on, under `index` before. */
+export interface IndexItem {
+  create?: IndexedDocument;
+  index?: IndexedDocument;
+}
+
+/** Where a document was written. */
+export interface IndexedDocument {
+  /** The index itself, where the connector names an alias or a data stream. */
+  _index: string;
+  _id: string;
+  /** 201. */
+  status: number;
+  _version?: number;
+  result?: string;
+  _seq_no?: number;
+  _primary_term?: number;
+  [field: string]: unknown;
+}
+
+/** Params of a run of a `.server-log` connector. */
+export interface ServerLogParams {
+  message: string;
+  /** Default: `"info"`. */
+  level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+}
+
+type Fields<
+  Type extends string,
+  Part extends "config" | "secrets" | "params" | "data",
+  Unknown,
+> = Type extends keyof ConnectorTypes ? ConnectorTypes[Type][Part] : Unknown;
+
+/** The `config` of a connector type; any object, where the type is not known. */
+export type ConfigOf<Type extends string> = Fields<Type, "config", Record<string, unknown>>;
+/** The `secrets` of a connector type. */
+export type SecretsOf<Type extends string> = Fields<Type, "secrets", Record<string, unknown>>;
+/** The `params` of a run. */
+export type ParamsOf<Type extends string> = Fields<Type, "params", Record<string, unknown>>;
+/** The `data` that a run gives. */
+export type DataOf<Type extends string> = Fields<Type, "data", unknown>;
+
+declare const connectorType: unique symbol;
+
+/**
+ * A connector's id. It remembers the connector's type for the compiler, so that `execute({ id, params })` is checked;
+ * at run time it is a plain string, and a plain string will do.
+ */
+export type ConnectorId<Type extends string = string> = string & { readonly [connectorType]?: Type };
+
+/** A connector as Kibana answers it. Newer versions may add fields. */
+export interface Connector<Type extends string = string> {
+  id: ConnectorId<Type>;
+  /** Not unique. */
+  name: string;
+  connector_type_id: Type;
+  /** With the defaults filled in. Absent on preconfigured connectors. */
+  config?: ConfigOf<Type>;
+  /** Defined in kibana.yml: can be run, not changed. */
+  is_preconfigured: boolean;
+  is_missing_secrets?: boolean;
+  /** Kibana 8.3 and later. */
+  is_deprecated?: boolean;
+  /** Kibana 8.11 and later. */
+  is_system_action?: boolean;
+  /** Kibana 9.1 and later. */
+  is_connector_type_deprecated?: boolean;
+  /** Kibana 9.4 and later. */
+  auth_mode?: "shared" | "per-user";
+  /** How many saved objects, such as rules, use it. Only `getAll` gives it. */
+  referenced_by_count?: number;
+  [field: string]: unknown;
+}
+
+/** A connector type as `listTypes` answers it. Newer versions may add fields. */
+export interface ConnectorType {
+  id: string;
+  name: string;
+  /** In the configuration and in the licence. */
+  enabled: boolean;
+  enabled_in_config: boolean;
+  enabled_in_license: boolean;
+  minimum_license_required: string;
+  supported_feature_ids?: string[];
+  is_system_action_type?: boolean;
+  is_deprecated?: boolean;
+  [field: string]: unknown;
+}
+
+/** The answer of a run that succeeded. */
+export interface ExecuteResult<Type extends string = string> {
+  connector_id: string;
+  status: "ok";
+  data: DataOf<Type>;
+  [field: string]: unknown;
+}

@@ -1,0 +1,274 @@
+// One HTTP exchange with Kibana; the only file that calls undici.
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import {
+  type Answer,
+  ConfigurationError,
+  connectionError,
+  deserializationError,
+  executionError,
+  type Failure,
+  responseError,
+  timeoutError,
+} from "./errors.ts";
+import {
+  type KibanaClientOptions,
+  parseAuth,
+  parseHeaders,
+  parseNode,
+  parseSpace,
+  parseTimeout,
+  type RequestOptions,
+} from "./options.ts";
+
+const defaultTimeout = 30_000;
+const largestBody = 64 * 1024 * 1024;
+const largestErrorBody = 1024 * 1024;
+
+/** What every call answers: the body, and undici's own words for the rest. */
+export interface KibanaResponse<Body> extends Answer {
+  body: Body;
+}
+
+/** A call of the API, and what its answer has to be. */
+export interface Call<Body> {
+  method: "GET" | "POST" | "PUT" | "DELETE";
+  /** Below `/api/actions`, encoded. */
+  path: string;
+  /** JSON. */
+  body?: string;
+  /** What an error must not repeat, should the server echo it. */
+  secrets?: unknown;
+  accepts: (body: unknown) => body is Body;
+  /** Why an answer is a failure, although its status is 2xx. */
+  problem?: (body: Body) => string | undefined;
+  connectorId?: string;
+}
+
+/** What the clients of several spaces share. */
+export interface Connections {
+  readonly dispatcher: Dispatcher;
+  /** A dispatcher that was passed in belongs to the caller. */
+  readonly own: boolean;
+  closed?: Promise<void>;
+}
+
+export class Transport {
+  readonly connections: Connections;
+  readonly #prefix: string;
+  readonly #headers: Record<string, string>;
+  readonly #timeout: number;
+  readonly #secrets: string[];
+  readonly #known: Pick<Failure, "origin" | "space" | "authentication" | "username">;
+
+  constructor(options: KibanaClientOptions, connections?: Connections) {
+    if (typeof options !== "object" || options === null)
+      throw new ConfigurationError(
+        'options: missing. Pass an object with node, such as { node: "http://localhost:5601" }.',
+      );
+    const { origin, basePath } = parseNode(options.node);
+    const space = parseSpace(options.space);
+    const { authorization, authentication, username, secrets } = parseAuth(options.auth);
+    const headers = parseHeaders(options.headers);
+    if (authorization && headers.authorization)
+      throw new ConfigurationError("auth: two kinds at once. Pass either auth or headers.authorization.");
+    this.#timeout = parseTimeout(options.requestTimeout, defaultTimeout);
+    this.#prefix = `${basePath}${options.space === undefined ? "" : `/s/${space}`}/api/actions`;
+    this.#headers = authorization ? { ...headers, authorization } : headers;
+    this.#secrets = secrets;
+    this.#known = { origin, space, authentication: headers.authorization ? "header" : authentication, username };
+    this.connections = connections ?? createConnections(options, this.#timeout);
+  }
+
+  close(): Promise<void> {
+    const { connections } = this;
+    connections.closed ??= connections.own ? connections.dispatcher.close() : Promise.resolve();
+    return connections.closed;
+  }
+
+  async request<Body>(call: Call<Body>, options: RequestOptions = {}): Promise<KibanaResponse<Body>> {
+    const { signal } = options;
+    const timeout = parseTimeout(options.requestTimeout, this.#timeout);
+    const own = { ...this.#headers, ...(options.headers && parseHeaders(options.headers)) };
+    const headers: Record<string, string> = { ...own };
+    if (call.method !== "GET") headers["kbn-xsrf"] = "true";
+    if (call.body !== undefined) headers["content-type"] = "application/json";
+    const path = this.#prefix + call.path;
+    signal?.throwIfAborted();
+    if (this.connections.closed) throw new ConfigurationError("This client is closed. Create a new one.");
+
+    return await new Promise((resolve, reject) => {
+      let controller: Dispatcher.DispatchController | undefined;
+      let settled = false;
+      let answer: Omit<Answer, "body"> | undefined;
+      const chunks: Buffer[] = [];
+      let size = 0;
+
+      const settle = () => {
+        settled = true;
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const fail = (error: unknown) => {
+        if (settled) return;
+        settle();
+        reject(error);
+        controller?.abort(ended);
+      };
+      const failure = (text: string): Failure => ({
+        ...this.#known,
+        method: call.method,
+        path,
+        requestBytes: Buffer.byteLength(call.body ?? ""),
+        text,
+      });
+      const onAbort = () => fail(signal?.reason);
+      const timer = setTimeout(() => fail(timeoutError(failure(""), timeout, controller !== undefined)), timeout);
+      signal?.addEventListener("abort", onAbort);
+
+      const finish = (complete: boolean) => {
+        if (settled || !answer) return;
+        const ok = answer.statusCode < 300;
+        const text = chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString();
+        const body = ok && complete ? parse(text) : undefined;
+        const accepted = ok && complete && call.accepts(body);
+        const problem = accepted && call.problem?.(body);
+        if (accepted && !problem) {
+          settle();
+          resolve({ body, ...answer });
+          return;
+        }
+        const hide = (said: string) => redact(said, [this.#secrets, own, call.secrets]);
+        if (problem) {
+          const told = { ...answer, body: parse(hide(text)) as Record<string, unknown> };
+          fail(executionError(failure(hide(problem)), told, call.connectorId ?? ""));
+          return;
+        }
+        const read = readError(hide(text), answer, complete);
+        const refuse = ok ? deserializationError : responseError;
+        fail(refuse(failure(read.text), { ...answer, body: read.body }));
+      };
+
+      const handler: Dispatcher.DispatchHandler = {
+        onRequestStart(started) {
+          controller = started;
+          if (settled) controller.abort(ended);
+        },
+        onResponseStart(_controller, statusCode, headers) {
+          if (statusCode >= 200) answer = { statusCode, headers };
+        },
+        onResponseData(_controller, chunk) {
+          chunks.push(chunk);
+          size += chunk.length;
+          if (size > (answer && answer.statusCode < 300 ? largestBody : largestErrorBody)) finish(false);
+        },
+        onResponseEnd() {
+          finish(true);
+        },
+        onResponseError(_controller, error) {
+          fail(broken(error));
+        },
+      };
+      const broken = (error: unknown) => {
+        const started = controller !== undefined;
+        const { code, text } = readBroken(error);
+        if (code === "UND_ERR_CONNECT_TIMEOUT") return timeoutError(failure(""), timeout, started, error);
+        return connectionError({ ...failure(text), code }, error, started);
+      };
+
+      try {
+        const { origin } = this.#known;
+        const { method, body = null } = call;
+        // The one deadline above takes the place of undici's two.
+        const request = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
+        this.connections.dispatcher.dispatch(request, handler);
+      } catch (error) {
+        fail(broken(error));
+      }
+    });
+  }
+}
+
+const ended = new Error("The call has ended.");
+
+function createConnections({ tls, dispatcher }: KibanaClientOptions, timeout: number): Connections {
+  if (dispatcher) {
+    if (tls) throw new ConfigurationError("tls: belongs to the dispatcher that you pass. Give it to that one instead.");
+    if (typeof dispatcher.dispatch !== "function")
+      throw new ConfigurationError("dispatcher: must be a Dispatcher of undici, such as an Agent.");
+    return { dispatcher, own: false };
+  }
+  const connect = { ...tls, timeout };
+  const proxied = ["http_proxy", "https_proxy"].some((name) => process.env[name] || process.env[name.toUpperCase()]);
+  try {
+    return {
+      dispatcher: proxied ? new EnvHttpProxyAgent({ connect, requestTls: connect }) : new Agent({ connect }),
+      own: true,
+    };
+  } catch {
+    // Without its cause, whose message would show a proxy's password.
+    throw new ConfigurationError("HTTP_PROXY or HTTPS_PROXY: not a valid URL, such as http://proxy.example:3128.");
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What to keep and what to say of an answer that is an error, or not the API's. */
+function readError(text: string, answer: Omit<Answer, "body">, complete: boolean): { body: unknown; text: string } {
+  const encoding = answer.headers["content-encoding"];
+  if (encoding && encoding !== "identity")
+    return { body: undefined, text: `${encoding}-encoded, although nobody asked for that` };
+  const body = parse(text) ?? text;
+  if (!complete) return { body: text.slice(0, 1000), text: "too long" };
+  if (text === "") return { body: undefined, text: answer.statusCode < 300 ? "empty" : "" };
+  if (typeof body === "string" && /^\s*</.test(text)) return { body, text: "an HTML page" };
+  return { body, text: printable(messageOf(body) ?? text) };
+}
+
+/** Kibana's `message`, or Elasticsearch's `error.reason`. */
+function messageOf(body: unknown): string | undefined {
+  if (!(body instanceof Object)) return undefined;
+  if ("message" in body && typeof body.message === "string") return body.message;
+  if (!("error" in body)) return undefined;
+  if (typeof body.error === "string") return body.error;
+  return body.error instanceof Object && "reason" in body.error ? String(body.error.reason) : undefined;
+}
+
+/** A server's text goes to terminals: at most 1000 characters, and none that control them. */
+function printable(text: string): string {
+  return text.replace(/[^\P{C}\n\t]/gu, "").slice(0, 1000);
+}
+
+function readBroken(error: unknown): { code: string | undefined; text: string } {
+  if (!(error instanceof Error)) return { code: undefined, text: String(error) };
+  // A parse error carries the raw bytes, in which a server may have echoed the request.
+  Reflect.deleteProperty(error, "data");
+  const { code } = error as NodeJS.ErrnoException;
+  // Where both ::1 and 127.0.0.1 refused, the message stands in the inner errors only.
+  const inner = error instanceof AggregateError && error.message === "" ? error.errors.map(String).join("; ") : "";
+  const text = printable(inner || error.message);
+  return { code, text: code === undefined || text.includes(code) ? text : `${code}: ${text}` };
+}
+
+/** Takes every secret out of what a server said, should it have echoed it. */
+function redact(text: string, secrets: unknown): string {
+  let redacted = text;
+  for (const secret of strings(secrets))
+    for (const form of [secret, JSON.stringify(secret).slice(1, -1)])
+      if (form.length > 3) redacted = redacted.replaceAll(form, "[redacted]");
+  return redacted;
+}
+
+/** Every string inside, a header's scheme and its credentials apart; the longest first. */
+function strings(value: unknown): string[] {
+  if (typeof value === "string") return [value, ...value.split(" ").slice(1)];
+  if (!(value instanceof Object)) return [];
+  return Object.values(value)
+    .flatMap(strings)
+    .sort((a, b) => b.length - a.length);
+}
