@@ -11,6 +11,7 @@ import type {
 } from "./connector-types.ts";
 import { ConfigurationError, SerializationError } from "./errors.ts";
 import type { RequestOptions } from "./options.ts";
+import { serialize } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
 
 /** `{ name: Value }`, optional where an empty object will do. */
@@ -227,7 +228,7 @@ function isRun<Type extends string>(body: unknown): body is ExecuteResult<Type> 
 /** Why a run that was answered with HTTP 200 failed. An `ok` is believed only as far as it goes. */
 function problemOf(run: Readonly<Record<string, unknown>>, documents: number | undefined): string | undefined {
   const { status, message, service_message, data } = run;
-  if (status !== "ok") return [message, service_message].filter(Boolean).join(": ");
+  if (status !== "ok") return [message, service_message].filter(Boolean).join(": ") || `status ${String(status)}`;
   if (documents === undefined) return undefined;
   // Kibana 8.4 to 8.10 says ok whatever Elasticsearch answered, and 7.17 if an item failed without a reason.
   if (!isObject(data) || !Array.isArray(data.items) || data.items.length !== documents)
@@ -259,68 +260,4 @@ function documentsOf(params: unknown): readonly unknown[] | undefined {
   const wrong = params.documents.findIndex((document) => !isObject(document));
   if (wrong >= 0) throw new SerializationError(`documents[${wrong}]: must be an object.`);
   return params.documents;
-}
-
-/** JSON, unless a value in `checked` would be stored as something else: then the error names its path. */
-function serialize(body: object, checked: unknown = body): string {
-  let json: string | undefined;
-  let cause: unknown;
-  try {
-    json = JSON.stringify(body);
-  } catch (error) {
-    cause = error;
-  }
-  const fault = findFault(checked, []);
-  if (json !== undefined && fault === undefined) return json;
-  const { path, problem } = fault ?? { path: "", problem: String(cause) };
-  throw new SerializationError(`${path.replace(/^\./, "") || "request"}: ${problem}`, { cause });
-}
-
-interface Fault {
-  path: string;
-  problem: string;
-}
-
-/** The first value that JSON would change, drop or refuse. */
-function findFault(value: unknown, ancestors: object[]): Fault | undefined {
-  switch (typeof value) {
-    case "number":
-      return Number.isFinite(value) ? undefined : fault(`${value} is no JSON number and would be stored as null.`);
-    case "bigint":
-      return fault("a BigInt is no JSON number. Pass a number or a string.");
-    case "function":
-    case "symbol":
-      return fault(`a ${typeof value} would be left out.`);
-    case "object":
-      return value === null ? undefined : findFaultInside(value, ancestors);
-    default:
-      return undefined;
-  }
-}
-
-function fault(problem: string, path = ""): Fault {
-  return { path, problem };
-}
-
-function findFaultInside(value: object, ancestors: object[]): Fault | undefined {
-  if (value instanceof Date)
-    return Number.isNaN(value.getTime()) ? fault("an invalid date would be stored as null.") : undefined;
-  if (value instanceof Map || value instanceof Set)
-    return fault(`a ${value.constructor.name} would be stored as {}. Pass an object or an array.`);
-  if (ancestors.includes(value)) return fault("contains itself.");
-  if ("toJSON" in value && typeof value.toJSON === "function") return findFault(value.toJSON(), ancestors);
-  if (ancestors.length > 500) return fault("is nested too deep.");
-  ancestors.push(value);
-  for (const key of Object.keys(value)) {
-    const inside =
-      key === "__proto__"
-        ? fault("Kibana refuses this key.")
-        : findFault((value as Record<string, unknown>)[key], ancestors);
-    if (inside) {
-      const step = Array.isArray(value) ? `[${key}]` : /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
-      return fault(inside.problem, step + inside.path);
-    }
-  }
-  ancestors.pop();
-  return undefined;
 }

@@ -165,31 +165,27 @@ export class NotReadyError extends ResponseError {
  * The connector's run failed, although Kibana answered HTTP 200. `outcome` is always `"unknown"`: of several documents,
  * some may have been written.
  */
-export class ConnectorExecutionError extends KibanaError {
+export class ConnectorExecutionError extends AnswerError {
   override get name() {
     return "ConnectorExecutionError" as const;
   }
-  /** 200, as a rule. */
-  readonly statusCode: number;
+  /** The run's whole answer. */
+  declare readonly body: Readonly<Record<string, unknown>>;
   readonly connectorId: string;
-  /** The whole answer of the run. */
-  readonly body: Readonly<Record<string, unknown>>;
   /** What the other system said: for `.index`, Elasticsearch's reason. */
-  declare readonly serviceMessage?: string | undefined;
-  /** Kibana's advice: whether (or from which ISO time on) a new run makes sense. */
-  declare readonly retry?: boolean | string | null | undefined;
-  /** Kibana 8.13 and later: who has to act. */
-  declare readonly errorSource?: "user" | "framework" | undefined;
+  declare readonly serviceMessage?: string;
+  /** Kibana's advice: whether, or from which ISO time on, a new run makes sense. */
+  declare readonly retry?: boolean | string | null;
+  /** Who has to act. Kibana 8.13 and later. */
+  declare readonly errorSource?: "user" | "framework";
 
-  constructor(message: string, details: ErrorDetails & Omit<ConnectorExecutionError, keyof KibanaError>) {
+  constructor(message: string, { connectorId, ...details }: ErrorDetails & Answer & { connectorId: string }) {
     super(message, { ...details, outcome: "unknown" });
-    const { statusCode, connectorId, body, serviceMessage, retry, errorSource } = details;
-    this.statusCode = statusCode;
     this.connectorId = connectorId;
-    this.body = body;
-    if (serviceMessage !== undefined) this.serviceMessage = serviceMessage;
-    if (retry !== undefined) this.retry = retry;
-    if (errorSource !== undefined) this.errorSource = errorSource;
+    const { service_message, retry, errorSource } = this.body;
+    if (typeof service_message === "string") this.serviceMessage = service_message;
+    if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;
+    if (errorSource === "user" || errorSource === "framework") this.errorSource = errorSource;
   }
 }
 
@@ -220,42 +216,31 @@ const errorByStatus: Readonly<Record<number, typeof ResponseError>> = {
 };
 
 /** For an answer whose status is not 2xx. */
-export function responseError(failure: Failure, { statusCode, headers, body }: Answer): ResponseError {
+export function responseError(known: Failure, answer: Answer): ResponseError {
+  const failure = { ...known, ...answer };
+  const { statusCode, text } = failure;
   // A refusal proves that nothing happened; a 5xx, or a redirect that somebody in between made, does not.
-  const refused = (statusCode >= 400 && statusCode < 500) || isStarting({ ...failure, statusCode });
-  const text = failure.text && `: ${failure.text}`;
-  return new (errorByStatus[statusCode] ?? ResponseError)(`${title(failure)} ${status(statusCode)}${text}`, {
-    statusCode,
-    headers,
-    body,
-    hint: hintFor({ ...failure, statusCode, headers, body }),
-    outcome: refused ? "not-applied" : "unknown",
-  });
+  const refused = (statusCode >= 400 && statusCode < 500) || isStarting(failure);
+  const outcome = refused ? "not-applied" : "unknown";
+  const message = `${title(failure)} ${status(statusCode)}${text && `: ${text}`}`;
+  return new (errorByStatus[statusCode] ?? ResponseError)(message, { ...answer, hint: hintFor(failure), outcome });
 }
 
 /** For an answer whose status is 2xx but whose body is not the API's. */
-export function deserializationError(failure: Failure, answer: Answer, cause?: unknown): DeserializationError {
+export function deserializationError(failure: Failure, answer: Answer): DeserializationError {
   return new DeserializationError(
     `${title(failure)} ${status(answer.statusCode)}, but the body is not what Kibana answers: ${failure.text}`,
-    { ...answer, cause, hint: hintFor({ ...failure, ...answer }), outcome: "unknown" },
+    { ...answer, hint: hintFor({ ...failure, ...answer }), outcome: "unknown" },
   );
 }
 
 /** For a run that failed although the HTTP status is 2xx. */
-export function executionError(
-  failure: Failure,
-  answer: Answer & { body: Readonly<Record<string, unknown>> },
-  connectorId: string,
-): ConnectorExecutionError {
-  const { service_message, retry, errorSource } = answer.body;
+export function executionError(failure: Failure, answer: Answer, connectorId: string): ConnectorExecutionError {
+  const hint = hintFor({ ...failure, ...answer });
   return new ConnectorExecutionError(`${title(failure)} the run failed: ${failure.text}`, {
-    statusCode: answer.statusCode,
-    body: answer.body,
+    ...answer,
     connectorId,
-    serviceMessage: typeof service_message === "string" ? service_message : undefined,
-    retry: typeof retry === "boolean" || typeof retry === "string" || retry === null ? retry : undefined,
-    errorSource: errorSource === "user" || errorSource === "framework" ? errorSource : undefined,
-    hint: hintFor({ ...failure, ...answer }),
+    hint,
   });
 }
 
@@ -298,186 +283,88 @@ function isStarting({ statusCode, text }: Failure): boolean {
   return statusCode === 503 && text === "Kibana server is not ready yet";
 }
 
-const certificateUnknown =
-  "Trust its certificate authority: set NODE_EXTRA_CA_CERTS=ca.crt before starting node, or pass tls: { ca }. Do not switch verification off.";
+function isElasticsearch({ headers, body, text }: Failure): boolean {
+  // Elasticsearch answers { error: { root_cause, ... }, status }; Kibana's `error` is always a string.
+  const nested = body instanceof Object && "error" in body && body.error instanceof Object;
+  return headers?.["x-elastic-product"] === "Elasticsearch" || nested || text.startsWith("no handler found for uri");
+}
 
-/** The first row whose condition holds gives the hint: the more special a row, the higher it stands. */
-const hints: readonly (readonly [
-  when: (failure: Failure) => boolean,
-  hint: string | ((failure: Failure) => string),
-])[] = [
+/** A row fits if all that it names does. */
+interface Hint {
+  code?: RegExp;
+  status?: number;
+  method?: string;
+  path?: RegExp;
+  /** What the server said. */
+  text?: RegExp;
+  auth?: Failure["authentication"];
+  when?: (failure: Failure) => boolean;
+  /** `{origin}` and the like stand for what is known of the failure. */
+  hint: string;
+}
+
+/** The first row that fits gives the hint: the more special one stands higher. */
+// biome-ignore format: a table reads best with a row a line
+const hints: readonly Hint[] = [
   // The connection
-  [
-    ({ code }) => code === "ECONNREFUSED",
-    ({ origin }) => `Nothing listens at ${origin}. Is Kibana running, and is this its port (5601 by default)?`,
-  ],
-  [
-    ({ code }) => code === "ENOTFOUND" || code === "EAI_AGAIN",
-    ({ origin }) => `The host name in ${origin} cannot be resolved. Check its spelling and your DNS or VPN.`,
-  ],
-  [
-    ({ code = "" }) => ["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "EPROTO"].includes(code),
-    ({ origin }) => `That port does not speak TLS. Try ${origin.replace("https:", "http:")}.`,
-  ],
-  [({ code = "" }) => /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(code), certificateUnknown],
-  [
-    ({ code }) => code === "ERR_TLS_CERT_ALTNAME_INVALID",
-    "The certificate is for another host name. Use the name that it was made for.",
-  ],
-  [({ code }) => code === "CERT_HAS_EXPIRED", "The server's certificate has expired. It has to be renewed there."],
-  [
-    ({ code = "", origin }) => /^(UND_ERR_SOCKET|ECONNRESET|HPE_)/.test(code) && origin.startsWith("http:"),
-    ({ origin }) =>
-      `The connection broke before a whole answer was there. If the port speaks TLS, use ${origin.replace("http:", "https:")}.`,
-  ],
-  // The wrong server
-  [
-    isElasticsearch,
-    ({ origin }) =>
-      `${origin} is Elasticsearch. Kibana has an address of its own: usually port 5601, or the host with .kb. instead of .es. in it.`,
-  ],
-  [
-    ({ text, statusCode = 0 }) => text.startsWith("an HTML page") && statusCode !== 413 && statusCode !== 503,
-    "That is a web page, not Kibana's API: a login page or a proxy. Check the address and the base path (server.basePath).",
-  ],
-  [
-    ({ statusCode = 0 }) => statusCode >= 300 && statusCode < 400,
-    "Redirects are not followed, because they would take the credentials along. Use the address that it points to (headers.location), if that is Kibana.",
-  ],
+  { code: /^ECONNREFUSED$/, hint: "Nothing listens at {origin}. Is Kibana running, and is this its port (5601 by default)?" },
+  { code: /^(ENOTFOUND|EAI_AGAIN)$/, hint: "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN." },
+  { code: /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG))$/, hint: "That port does not speak TLS. If it is Kibana's, use http:// instead of https://." },
+  { code: /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/, hint: "Trust its certificate authority: start node with NODE_EXTRA_CA_CERTS=ca.crt, or pass tls: { ca }. Leave verification on." },
+  { code: /^ERR_TLS_CERT_ALTNAME_INVALID$/, hint: "The certificate is for another host name. Use the name that it was made for." },
+  { code: /^CERT_HAS_EXPIRED$/, hint: "The server's certificate has expired and has to be renewed there." },
+  { text: /Proxy response \(\d+\)/, hint: "The proxy of HTTPS_PROXY or HTTP_PROXY refused. Check its address and credentials, or list the host in NO_PROXY." },
+  { code: /^(UND_ERR_SOCKET|ECONNRESET|HPE_)/, when: ({ origin }) => origin.startsWith("http:"), hint: "The connection broke before a whole answer was there. If the port speaks TLS, use https:// instead of http://." },
+  // Another server
+  { when: isElasticsearch, hint: "{origin} is Elasticsearch. Kibana has an address of its own: usually port 5601, or .kb. instead of .es. in the host name." },
+  { text: /^an HTML page/, when: ({ statusCode }) => statusCode !== 413 && statusCode !== 503, hint: "A web page, not Kibana's API: a login page or a proxy. Check the address and the base path (server.basePath)." },
+  { when: ({ statusCode = 0 }) => statusCode >= 300 && statusCode < 400, hint: "Redirects are not followed, for they would take the credentials along. If headers.location is Kibana, use that address." },
   // Not ready
-  [
-    isStarting,
-    ({ headers }) =>
-      `Kibana is starting, or waits for its Elasticsearch. Try again${headers?.["retry-after"] ? ` in ${headers["retry-after"]} seconds` : ""}.`,
-  ],
-  [
-    ({ text }) => text.startsWith("Actions is unavailable"),
-    "This is not about your privileges: Kibana has lost its Elasticsearch, so it does not know its licence. Check that Elasticsearch is up.",
-  ],
-  [
-    ({ statusCode }) => statusCode === 503,
-    "Kibana, or its Elasticsearch, is not available at the moment. Check both, and try again later.",
-  ],
-  [
-    ({ statusCode }) => statusCode === 429,
-    ({ headers }) =>
-      `The server is overloaded. Send less at once${headers?.["retry-after"] ? `, and wait ${headers["retry-after"]} seconds` : ""}.`,
-  ],
+  { when: isStarting, hint: "Kibana is starting, or waits for its Elasticsearch. Nothing was done: try again in {retry-after} seconds." },
+  { text: /^Actions is unavailable/, hint: "Not your privileges: Kibana has lost its Elasticsearch and so does not know its licence. Check that Elasticsearch is up." },
+  { status: 503, hint: "Kibana, its Elasticsearch or the proxy before it is not available at the moment. Check them, and try again later." },
+  { status: 429, hint: "The server is overloaded. Send less at once, and wait before you try again." },
   // Credentials and rights
-  [
-    ({ statusCode, authentication }) => statusCode === 401 && authentication === "none",
-    "No credentials were sent. Pass auth: { apiKey } or { username, password }.",
-  ],
-  [
-    ({ statusCode, username }) => statusCode === 401 && username === "kibana_system",
-    "kibana_system is Kibana's own service user and cannot be used here. With start-local, use elastic and ES_LOCAL_PASSWORD.",
-  ],
-  [
-    ({ statusCode, authentication, origin }) =>
-      statusCode === 401 &&
-      authentication === "API key" &&
-      /\.(elastic\.cloud|elastic-cloud\.com|found\.io)(:|$)/.test(origin),
-    "Is this an Elastic Cloud API key (of the organisation)? Hosted Kibana wants a key made in this deployment: Stack Management > API keys.",
-  ],
-  [
-    ({ statusCode, authentication }) => statusCode === 401 && authentication === "API key",
-    "The API key is well-formed but not accepted: wrong cluster, expired or invalidated. Make one in Kibana under Stack Management > API keys.",
-  ],
-  [
-    ({ statusCode }) => statusCode === 401,
-    "The credentials are not accepted. Check user and password; with start-local the user is elastic and the password ES_LOCAL_PASSWORD.",
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 403 && /^Unauthorized to (get|execute)/.test(text),
-    'The user or key lacks the Kibana privilege "Actions and Connectors: Read" in this space.',
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 403 && text.startsWith("Unauthorized to "),
-    'The user or key lacks the Kibana privilege "Actions and Connectors: All" in this space.',
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 403 && text.includes("enabledActionTypes"),
-    "This connector type is switched off in kibana.yml: xpack.actions.enabledActionTypes.",
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 403 && /license/.test(text),
-    "actions.listTypes() tells which connector types this licence allows. .index needs only the basic one.",
-  ],
+  { status: 401, auth: "none", hint: "No credentials were sent. Pass auth: { apiKey } or { username, password }." },
+  { status: 401, when: ({ username }) => username === "kibana_system", hint: "kibana_system is Kibana's own service user and cannot be used here. With start-local: elastic and ES_LOCAL_PASSWORD." },
+  { status: 401, auth: "API key", when: ({ origin }) => /\.(elastic\.cloud|elastic-cloud\.com|found\.io)(:|$)/.test(origin), hint: "An Elastic Cloud key, made for the organisation? Use one that was made in this deployment: Stack Management > API keys." },
+  { status: 401, auth: "API key", hint: "The key has the right shape but is not accepted: another cluster's, expired or invalidated. Stack Management > API keys makes one." },
+  { status: 401, hint: "The credentials are not accepted. Check them; with start-local they are elastic and ES_LOCAL_PASSWORD." },
+  { status: 403, text: /^Unauthorized to (get|execute)/, hint: 'The user or key lacks the Kibana privilege "Actions and Connectors: Read" in the space "{space}".' },
+  { status: 403, text: /^Unauthorized to /, hint: 'The user or key lacks the Kibana privilege "Actions and Connectors: All" in the space "{space}".' },
+  { status: 403, text: /enabledActionTypes/, hint: "This connector type is switched off in kibana.yml: xpack.actions.enabledActionTypes." },
+  { status: 403, text: /license/, hint: "actions.listTypes() tells which connector types this licence allows; .index needs the basic one only." },
   // The request
-  [
-    ({ statusCode }) => statusCode === 413,
-    ({ requestBytes }) =>
-      `${requestBytes} bytes were sent; Kibana takes 1 MiB unless server.maxPayload says otherwise, and proxies often less. Send fewer documents at once, or use helpers.bulk of @elastic/elasticsearch.`,
-  ],
-  [
-    ({ text }) => /Predefined IDs are not allowed|^\[request params\.id\]/.test(text),
-    "Kibana 8.8 to 9.3 takes only a UUID as a connector's id; 9.4 and later a-z, 0-9 and hyphens, 36 characters at most. A lower-case UUID fits all of them.",
-  ],
-  [
-    ({ text }) => /in a preconfigured action|^Preconfigured action/.test(text),
-    "That connector is defined in kibana.yml (is_preconfigured: true): it cannot be created, changed or deleted here.",
-  ],
-  [
-    ({ method, statusCode, text }) => method === "PUT" && statusCode === 400 && text.startsWith("error validating"),
-    "An update replaces everything: send name, config and secrets completely.",
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 400 && /^Action type ".*" is not registered/.test(text),
-    "actions.listTypes() tells which connector types this Kibana has.",
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 404 && text.startsWith("Saved object"),
-    ({ space }) =>
-      `Searched in space "${space}". A connector lives in one space only; client.space(id) looks in another.`,
-  ],
-  [
-    ({ statusCode, method, path }) =>
-      statusCode === 404 && method === "POST" && /\/api\/actions\/connector\/[^/]+$/.test(path),
-    "An id of your own needs Kibana 8.8 or later. With an older one, leave id out.",
-  ],
-  [
-    ({ statusCode }) => statusCode === 404,
-    "This server has no such path. Does node lack Kibana's base path (server.basePath)? Connectors need Kibana 7.13 or later.",
-  ],
-  [
-    ({ statusCode, method }) => statusCode === 409 && method === "PUT",
-    "Somebody else changed the connector at the same moment. Read it again, then repeat the update.",
-  ],
-  [
-    ({ statusCode }) => statusCode === 409,
-    "The id is taken, perhaps in another space: ids are unique across spaces. Use actions.update(), or another id. Names need not be unique.",
-  ],
-  [
-    ({ statusCode, text, path }) =>
-      statusCode === 500 && text.startsWith("An internal server error occurred") && path.endsWith("/_execute"),
-    "Kibana's log has the reason. If it cannot decrypt the connector, xpack.encryptedSavedObjects.encryptionKey was changed: update the connector, which encrypts it anew.",
-  ],
-  [
-    ({ statusCode, text }) => statusCode === 500 && text.startsWith("An internal server error occurred"),
-    "Kibana's log has the reason. Most often xpack.encryptedSavedObjects.encryptionKey (32 characters or more) is missing in kibana.yml: bin/kibana-encryption-keys generate makes one.",
-  ],
+  { status: 413, hint: "{requestBytes} bytes were sent; Kibana takes 1 MiB (server.maxPayload), proxies often less. Send fewer documents a run, or use helpers.bulk of @elastic/elasticsearch." },
+  { text: /Predefined IDs are not allowed|^\[request params\.id\]/, hint: "Kibana 8.8 to 9.3 takes only a UUID as an id, 9.4 and later a-z, 0-9 and -, 36 characters at most. A lower-case UUID fits both." },
+  { text: /in a preconfigured action|^Preconfigured action/, hint: "That connector is defined in kibana.yml (is_preconfigured: true): it can be run, but not created, changed or deleted." },
+  { method: "PUT", status: 400, text: /^error validating/, hint: "An update replaces everything: send name, config and secrets completely." },
+  { status: 400, text: /^Action type ".*" is not registered/, hint: "actions.listTypes() tells which connector types this Kibana has." },
+  { status: 404, text: /^(Saved object|Connector ).* not found/, hint: 'Searched in the space "{space}". A connector lives in one space only: client.space(id) looks in another.' },
+  { status: 404, method: "POST", path: /\/connector\/[^/]+$/, hint: "An id of your own needs Kibana 8.8 or later. Leave id out." },
+  { status: 404, hint: "No such path. Does node lack Kibana's base path (server.basePath)? Is Kibana older than 7.13?" },
+  { status: 409, method: "PUT", hint: "Somebody else changed the connector at the same moment. Read it again, then repeat the update." },
+  { status: 409, hint: "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique." },
+  { status: 500, text: /^An internal server error/, path: /\/_execute$/, hint: "Kibana's log has the reason. If xpack.encryptedSavedObjects.encryptionKey was changed or is missing, set it and update the connector, which encrypts it anew." },
+  { status: 500, text: /^An internal server error/, hint: "Kibana's log has the reason. Most often kibana.yml lacks xpack.encryptedSavedObjects.encryptionKey (32 characters or more): bin/kibana-encryption-keys generate makes one." },
   // The run
-  [
-    ({ text }) => /security_exception|is unauthorized for/.test(text),
-    "The .index connector writes with your own rights: the user or key needs create_doc (or index) on the index, and auto_configure or create_index if it does not exist yet.",
-  ],
-  [
-    ({ text }) => text.includes("only write ops with an op_type of create"),
-    "The index is a data stream. Kibana's .index connector can write into one from 8.4 on.",
-  ],
-  [
-    ({ text }) => /mapper_parsing|failed to parse|mapping|document_parsing/.test(text),
-    "A field's value does not fit the index's mapping: GET <index>/_mapping shows it. Of several documents, those that fit have been written.",
-  ],
+  { text: /security_exception|is unauthorized for/, hint: "A run writes with your own rights: the user or key needs create_doc or index on the index, and auto_configure or create_index if it does not exist." },
+  { text: /only write ops with an op_type of create/, hint: "That is a data stream: .index connectors write into one from Kibana 8.4 on." },
+  { text: /mapper_parsing|document_parsing|failed to parse|^error indexing.*mapping/s, hint: "A value does not fit the index's mapping (GET <index>/_mapping). Of several documents, those that fit have been written." },
 ];
 
 function hintFor(failure: Failure): string | undefined {
-  const hint = hints.find(([when]) => when(failure))?.[1];
-  return typeof hint === "function" ? hint(failure) : hint;
-}
-
-function isElasticsearch({ headers, body, text }: Failure): boolean {
-  // Elasticsearch answers { error: { root_cause, ... }, status }; Kibana's `error` is always a string.
-  const nested = typeof body === "object" && body !== null && "error" in body && body.error instanceof Object;
-  return headers?.["x-elastic-product"] === "Elasticsearch" || nested || text.startsWith("no handler found for uri");
+  const { code = "", text, path } = failure;
+  const row = hints.find(
+    (hint) =>
+      (!hint.code || hint.code.test(code)) &&
+      (!hint.status || hint.status === failure.statusCode) &&
+      (!hint.method || hint.method === failure.method) &&
+      (!hint.path || hint.path.test(path)) &&
+      (!hint.text || hint.text.test(text)) &&
+      (!hint.auth || hint.auth === failure.authentication) &&
+      (!hint.when || hint.when(failure)),
+  );
+  const known: Record<string, unknown> = { ...failure, "retry-after": failure.headers?.["retry-after"] ?? "a few" };
+  return row?.hint.replace(/\{([\w-]+)\}/g, (placeholder, name) => String(known[name] ?? placeholder));
 }

@@ -1,0 +1,63 @@
+// Turns a request into JSON, and refuses what JSON would change on the way.
+import { SerializationError } from "./errors.ts";
+
+/** JSON, unless a value in `checked` would be stored as something else: then the error names its path. */
+export function serialize(body: object, checked: unknown = body): string {
+  let json: string | undefined;
+  let cause: unknown;
+  try {
+    json = JSON.stringify(body);
+  } catch (error) {
+    cause = error;
+  }
+  const fault = findFault(checked, []);
+  if (json !== undefined && fault === undefined) return json;
+  const { path, problem } = fault ?? { path: "", problem: String(cause) };
+  throw new SerializationError(`${path.replace(/^\./, "") || "request"}: ${problem}`, { cause });
+}
+
+interface Fault {
+  path: string;
+  problem: string;
+}
+
+/** The first value that JSON would change, drop or refuse. */
+function findFault(value: unknown, ancestors: object[]): Fault | undefined {
+  switch (typeof value) {
+    case "number":
+      return Number.isFinite(value) ? undefined : fault(`${value} is no JSON number and would be stored as null.`);
+    case "bigint":
+      return fault("a BigInt is no JSON number. Pass a number or a string.");
+    case "function":
+    case "symbol":
+      return fault(`a ${typeof value} would be left out.`);
+    case "object":
+      return value === null ? undefined : findFaultInside(value, ancestors);
+    default:
+      return undefined;
+  }
+}
+
+function fault(problem: string, path = ""): Fault {
+  return { path, problem };
+}
+
+function findFaultInside(value: object, ancestors: object[]): Fault | undefined {
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? fault("an invalid date would be stored as null.") : undefined;
+  if (value instanceof Map || value instanceof Set)
+    return fault(`a ${value.constructor.name} would be stored as {}. Pass an object or an array.`);
+  if (ancestors.includes(value)) return fault("contains itself.");
+  if ("toJSON" in value && typeof value.toJSON === "function") return findFault(value.toJSON(), ancestors);
+  if (ancestors.length > 500) return fault("is nested too deep.");
+  ancestors.push(value);
+  for (const [key, inner] of Object.entries(value)) {
+    const found = key === "__proto__" ? fault("Kibana refuses this key.") : findFault(inner, ancestors);
+    if (found) {
+      const step = Array.isArray(value) ? `[${key}]` : /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+      return fault(found.problem, step + found.path);
+    }
+  }
+  ancestors.pop();
+  return undefined;
+}
