@@ -136,7 +136,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (second === "_count" && read) return { body: { count: matching(first, body).length, _shards: shards(1) } };
       if (second === "_refresh" && read) return refreshIndex(first);
       if (second === "_mapping" && method === "GET")
-        return { body: { [first]: { mappings: existing(first).mapping } } };
+        return { body: { [first]: { mappings: shown(existing(first).mapping) } } };
     } else if (first !== "" && second === "_bulk") {
       return bulk(first, url.searchParams, body);
     }
@@ -408,17 +408,27 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     try {
       source = JSON.parse(line);
     } catch (error) {
-      throw new Refused({
-        type,
-        reason: "failed to parse",
-        caused_by: { type: "json_parse_exception", reason: String(error) },
-      });
+      throw new Refused(type, "failed to parse", { type: "json_parse_exception", reason: String(error) });
     }
     if (isPlainObject(source)) return source;
-    if (!behaviour.elasticsearch7) throw new Refused({ type, reason: "Malformed content, must start with an object" });
+    if (!behaviour.elasticsearch7) throw new Refused(type, "Malformed content, must start with an object");
     const reason = "Compressor detection can only be called on some xcontent bytes or compressed xcontent bytes";
-    throw new Refused({ type, reason: "failed to parse", caused_by: { type: "not_x_content_exception", reason } });
+    throw new Refused(type, "failed to parse", { type: "not_x_content_exception", reason });
   }
+}
+
+/** An object that has no fields yet needs its type to be seen. */
+function shown(field: Field): Field {
+  const { properties = {}, ...rest } = field;
+  const fields = Object.entries(properties).map(([name, inner]) => [
+    name,
+    isEmptyObject(inner) ? { type: "object" } : shown(inner),
+  ]);
+  return { ...rest, ...(fields.length > 0 && { properties: Object.fromEntries(fields) }) };
+}
+
+function isEmptyObject(field: Field): boolean {
+  return field.type === undefined && Object.keys(field.properties ?? {}).length === 0;
 }
 
 function shards(successful: number) {
