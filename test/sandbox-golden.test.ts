@@ -41,7 +41,11 @@ test("version 7.17.6 answers every recorded exchange as the real Kibana did", as
     await sandbox.close();
   }
   assert.ok(exchanges.length > 100, "the recording is there");
-  assert.equal(differences.length, 0, `${differences.length} of ${exchanges.length} differ:\n${differences.join("\n")}`);
+  assert.equal(
+    differences.length,
+    0,
+    `${differences.length} of ${exchanges.length} differ:\n${differences.join("\n")}`,
+  );
 
   function expectation({ response: { status, headers = {}, body = null } }: Recorded): unknown {
     return { status, headers, body };

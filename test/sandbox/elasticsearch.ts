@@ -86,10 +86,10 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       [...(indices.get(name)?.documents ?? [])].map(([_id, { source }]) => ({ _id, _source: source })),
     handle(exchange) {
       const accept = exchange.headers.accept ?? "";
-      const type = accept.includes("vnd.elasticsearch+json")
-        ? accept.replace("; ", ";")
-        : behaviour.elasticsearch7
-          ? "application/json; charset=UTF-8"
+      const type = behaviour.elasticsearch7
+        ? "application/json; charset=UTF-8"
+        : accept.includes("vnd.elasticsearch+json")
+          ? accept.replace("; ", ";").replace(/,.*/, "")
           : "application/json";
       const headers = { "x-elastic-product": "Elasticsearch", "content-type": type };
       try {
@@ -117,8 +117,8 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const url = new URL(path, "http://localhost");
     const refused = credentials && refusal(credentials, headers.authorization, url.pathname);
     if (refused !== undefined) throw new Failure(401, refused);
-    checkMediaType(headers.accept, "Accept");
-    checkMediaType(headers["content-type"], "Content-Type");
+    checkMediaType("Accept", headers.accept);
+    if (body !== "") checkMediaType("Content-Type", headers["content-type"]);
     const [first = "", second, third, ...rest] = url.pathname.slice(1).split("/").map(decodeURIComponent);
     const read = method === "GET" || method === "POST";
     if (first === "" && (method === "GET" || method === "HEAD")) return { body: info() };
@@ -143,17 +143,16 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     return { status: 400, body: { error: `no handler found for uri [${path}] and method [${method}]` } };
   }
 
-  function checkMediaType(value: string | undefined, name: string): void {
-    const wanted = Number(/compatible-with=(\d+)/.exec(value ?? "")?.[1]);
+  /** A client of a newer major version is refused, but only where the header is one media type: a list goes unread. */
+  function checkMediaType(header: string, value = ""): void {
+    const wanted = Number(/^[^,]*compatible-with=(\d+)$/.exec(value)?.[1]);
     const major = Number(behaviour.version.split(".")[0]);
-    if (Number.isNaN(wanted) || wanted === major || wanted === major - 1) return;
+    if (behaviour.elasticsearch7 || Number.isNaN(wanted) || wanted === major || wanted === major - 1) return;
+    const reason = `${header} version must be either version ${major} or ${major - 1}, but found ${wanted}. ${header}=${value}`;
     throw new Failure(400, {
       type: "media_type_header_exception",
       reason: "Invalid media-type value on headers [Content-Type, Accept]",
-      caused_by: {
-        type: "status_exception",
-        reason: `${name} version must be either version ${major} or ${major - 1}, but found ${wanted}. ${name}=${value}`,
-      },
+      caused_by: { type: "status_exception", reason },
     });
   }
 

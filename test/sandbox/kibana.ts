@@ -150,8 +150,9 @@ export function createKibana(options: KibanaOptions): Kibana {
   }
 
   async function authenticate(authorization: string | undefined): Promise<void> {
-    if (options.state() === "wrong-credentials" && authorization === undefined) throw new Failure(401, "Unauthorized");
-    const reason = await options.refusal(authorization);
+    const reason = await options.refusal(authorization).catch((error: Error) => {
+      throw new Failure(503, error.message);
+    });
     if (reason === undefined) return;
     if (authorization === undefined) throw new Failure(401, "Unauthorized");
     const error = { type: "security_exception", reason };

@@ -168,7 +168,8 @@ export function mapDocument(root: Field, document: Record<string, unknown>, id: 
     if (item === "" && type !== "date") return undefined;
     if (type === "long") {
       if (typeof item === "string" && !isDecimal(text)) return illegal(`For input string: "${text}"`);
-      if (Math.abs(Number(item)) < 2 ** 63) return undefined;
+      if (typeof item === "string" && isInLongRange(text)) return undefined;
+      if (typeof item === "number" && Math.abs(item) < 2 ** 63) return undefined;
       if (typeof item === "string") return illegal(`Value [${text}] is out of range for a long`);
       return parserFault(
         `Numeric value (${text}) out of range of long (-9223372036854775808 - 9223372036854775807)`,
@@ -357,8 +358,9 @@ function nameFault(key: string, old: boolean): string | undefined {
 }
 
 function isInLongRange(text: string): boolean {
-  const whole = BigInt(/^-?\d+/.exec(text)?.[0] ?? "0");
-  return BigInt.asIntN(64, whole) === whole;
+  const whole = /^-?\d+/.exec(text)?.[0];
+  if (whole === undefined || /e/i.test(text)) return Math.abs(Number(text)) < 2 ** 63;
+  return BigInt.asIntN(64, BigInt(whole)) === BigInt(whole);
 }
 
 function isDecimal(text: string): boolean {

@@ -111,8 +111,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     maxPayload: () => (current?.name === "payload-limit" ? current.value : (options.maxPayload ?? 1_048_576)),
     state: stateNow,
     refusal: async (authorization) => {
-      if (!auth) return undefined;
       const wrong = stateNow() === "wrong-credentials";
+      if (!auth && !wrong) return undefined;
       if (real === undefined || wrong) {
         return refusal(
           wrong ? { username: "\0", password: "", apiKey: "\0" } : credentials,
