@@ -340,6 +340,8 @@ test("other content types are read as Kibana reads them", async (t) => {
     (await read("application/octet-stream", "x")).body.message,
     "[request body]: expected a plain object value, but found [Uint8Array] instead.",
   );
+  const form = "name=n&connector_type_id=.index&config=%7B%22index%22%3A%22i%22%7D";
+  assert.equal((await read("application/x-www-form-urlencoded", form)).status, 200);
   assert.equal((await read("multipart/form-data; boundary=x", "--x--")).status, 415);
   assert.equal(
     (await read("multipart/form-data", "x")).body.message,
@@ -682,6 +684,7 @@ test("index names are refused by Elasticsearch, one item for each document; some
     ["a|b", 'must not contain the following characters [ , ", *, \\, <, |, ,, >, /, ?]'],
     ["+x", "must not start with '_', '-', or '+'"],
     ["a:b", "must not contain ':'"],
+    ["..", "must not be '.' or '..'"],
     ["ż".repeat(200), "index name is too long, (400 > 255)"],
   ];
   for (const [name, rule] of refused) {

@@ -50,7 +50,13 @@ const logParams: Schema = {
 /** In the order in which Kibana registers them. The sandbox has a basic licence: what needs more is listed and refused. */
 export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
   const strict = behaviour.strictTypes ? nothing : undefined;
-  const paid = (id: string, name: string, licence: string): ConnectorType => ({ id, name, licence });
+  const secret = (field: string): Schema => ({ is: "object", fields: { [field]: { is: "string" } } });
+  const paid = (id: string, name: string, licence: string, secrets?: Schema): ConnectorType => ({
+    id,
+    name,
+    licence,
+    ...(secrets && { secrets }),
+  });
   return [
     paid(".email", "Email", "gold"),
     {
@@ -61,7 +67,7 @@ export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
       params: indexParams,
       ...(strict && { secrets: strict }),
     },
-    paid(".pagerduty", "PagerDuty", "gold"),
+    paid(".pagerduty", "PagerDuty", "gold", secret("routingKey")),
     paid(".swimlane", "Swimlane", "gold"),
     {
       id: ".server-log",
@@ -70,14 +76,14 @@ export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
       params: logParams,
       ...(strict && { config: strict, secrets: strict }),
     },
-    paid(".slack", "Slack", "gold"),
+    paid(".slack", "Slack", "gold", secret("webhookUrl")),
     paid(".webhook", "Webhook", "gold"),
     paid(".servicenow", "ServiceNow ITSM", "platinum"),
     paid(".servicenow-sir", "ServiceNow SecOps", "platinum"),
     paid(".servicenow-itom", "ServiceNow ITOM", "platinum"),
     paid(".jira", "Jira", "gold"),
     paid(".resilient", "IBM Resilient", "platinum"),
-    paid(".teams", "Microsoft Teams", "gold"),
+    paid(".teams", "Microsoft Teams", "gold", secret("webhookUrl")),
   ];
 }
 

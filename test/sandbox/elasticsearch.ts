@@ -114,31 +114,33 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   };
 
   function route({ method, path, headers, body }: Exchange): { status?: number; body: unknown } {
-    const url = new URL(path, "http://localhost");
-    const refused = credentials && refusal(credentials, headers.authorization, url.pathname);
+    // Not by URL, which would take an index called ".." for a step up.
+    const [pathname = "", queryString] = path.split("?", 2);
+    const parameters = new URLSearchParams(queryString);
+    const refused = credentials && refusal(credentials, headers.authorization, pathname);
     if (refused !== undefined) throw new Failure(401, refused);
     checkMediaType("Accept", headers.accept);
     if (body !== "") checkMediaType("Content-Type", headers["content-type"]);
-    const [first = "", second, third, ...rest] = url.pathname.slice(1).split("/").map(decodeURIComponent);
+    const [first = "", second, third, ...rest] = pathname.slice(1).split("/").map(decodeURIComponent);
     const read = method === "GET" || method === "POST";
     if (first === "" && (method === "GET" || method === "HEAD")) return { body: info() };
-    if (first === "_bulk" && second === undefined && method !== "GET") return bulk(undefined, url.searchParams, body);
+    if (first === "_bulk" && second === undefined && method !== "GET") return bulk(undefined, parameters, body);
     if (first === "_security" && second === "_authenticate")
       return { body: { username: credentials?.username ?? "_anonymous", roles: ["superuser"], enabled: true } };
     if (first !== "" && !first.startsWith("_") && rest.length === 0) {
       if (second === undefined && method === "PUT") return createIndex(first, body);
       if (second === undefined && method === "DELETE") return deleteIndex(first);
       if (second === undefined && method === "HEAD") return { status: indices.has(first) ? 200 : 404, body: "" };
-      if (second === "_bulk" && (method === "POST" || method === "PUT")) return bulk(first, url.searchParams, body);
+      if (second === "_bulk" && (method === "POST" || method === "PUT")) return bulk(first, parameters, body);
       if (second === "_doc" && third !== undefined && (method === "GET" || method === "HEAD"))
         return getDocument(first, third);
-      if (second === "_search" && read) return search(first, url.searchParams, body);
+      if (second === "_search" && read) return search(first, parameters, body);
       if (second === "_count" && read) return { body: { count: matching(first, body).length, _shards: shards(1) } };
       if (second === "_refresh" && read) return refreshIndex(first);
       if (second === "_mapping" && method === "GET")
         return { body: { [first]: { mappings: shown(existing(first).mapping) } } };
     } else if (first !== "" && second === "_bulk") {
-      return bulk(first, url.searchParams, body);
+      return bulk(first, parameters, body);
     }
     return { status: 400, body: { error: `no handler found for uri [${path}] and method [${method}]` } };
   }
@@ -323,7 +325,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (line + 2 >= lines.length)
         throw illegal("Validation Failed: 1: no requests added;", "action_request_validation_exception");
       const target = meta._index ?? name;
-      if (target === undefined || target === "." || target === "..")
+      if (target === undefined)
         throw illegal("Validation Failed: 1: index is missing;", "action_request_validation_exception");
       const create = action === "create" || meta.op_type === "create";
       items.push({
@@ -480,12 +482,10 @@ function indexNameFault(name: string, behaviour: Behaviour): Cause | undefined {
 
 /** `<logs-{now/d}>` stands for today's index. */
 function resolveDateMath(name: string): { name: string } | Cause {
-  const match = /^<(.*)\{now(?:\/([a-zA-Z]))?\}(.*)>$/.exec(name);
-  if (match === null) return { name };
-  const [, before = "", unit = "d", after = ""] = match;
+  const [, before = name, unit = "d", after = ""] = /^<([^{]*)(?:\{now(?:\/([a-zA-Z]))?\})?(.*)>$/.exec(name) ?? [];
+  if (!name.includes("{now")) return { name: before + after };
   if (!"yMwdhHms".includes(unit))
     return { type: "parse_exception", reason: `unit [${unit}] not supported for date math [/${unit}]` };
-  const day = unit === "y" ? 4 : unit === "M" ? 7 : 10;
-  const today = new Date().toISOString().slice(0, day).replaceAll("-", ".");
-  return { name: `${before}${today.padEnd(10, ".01")}${after}` };
+  const today = new Date().toISOString().slice(0, unit === "y" ? 4 : unit === "M" ? 7 : 10);
+  return { name: before + today.replaceAll("-", ".").padEnd(10, ".01") + after };
 }

@@ -1,6 +1,7 @@
 // Kibana's actions API: its routes, the order in which it checks a request, and what its operations answer.
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
+import { parse as parseForm } from "node:querystring";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bulk, clientMessage, connectorTypesOf, type RunResult, runIndex } from "./connector-types.ts";
 import { createSavedObjects, preconfigured, type StoredConnector } from "./objects.ts";
@@ -87,23 +88,24 @@ export function createKibana(options: KibanaOptions): Kibana {
     }
     const { path, space, prefix, query } = locate(exchange.path);
     const route = routes.find((candidate) => candidate.path.test(path) && matches(candidate.method, method));
+    if (method === "OPTIONS") throw new Failure(404, "CORS error: Missing Access-Control-Request-Method header");
     // Other methods have no route that catches everything: nothing is checked before their 404.
     if (route === undefined && hasPayload) throw new Failure(404, "Not Found");
+    const id = decode(route === undefined ? path : (route.path.exec(path)?.[1] ?? ""));
     await authenticate(headers.authorization);
     const payload = hasPayload ? readPayload(exchange) : undefined;
     checkHeaders(exchange, hasPayload);
     if (route === undefined) {
-      decode(path);
-      if (path.length > 1 && path.endsWith("/"))
-        return {
-          status: 302,
-          headers: { location: `${prefix}${path.slice(0, -1)}${query.size > 0 ? `?${query}` : ""}` },
-          body: "",
-        };
-      throw new Failure(404, "Not Found");
+      const to =
+        path === "/"
+          ? "/spaces/enter"
+          : path.endsWith("/")
+            ? path.slice(0, -1) + (query.size > 0 ? `?${query}` : "")
+            : undefined;
+      if (to === undefined) throw new Failure(404, "Not Found");
+      return { status: 302, headers: { location: prefix + to }, body: "" };
     }
-    const id = decode(route.path.exec(path)?.[1] ?? "");
-    if (route.body === createBody && route.path.test(path) && path !== "/api/actions/connector") checkNewId(id);
+    if (route.body === createBody && path !== "/api/actions/connector") checkNewId(id);
     const body = route.body && byConfigSchema(route.body, payload, ["request body"], behaviour.zod);
     checkState();
     const result = await route.run({
@@ -167,14 +169,14 @@ export function createKibana(options: KibanaOptions): Kibana {
       throw new Failure(413, `Payload content length greater than maximum allowed: ${limit}`);
     }
     const [, type, parameters = ""] =
-      /^([^/\s]+\/[^\s;]+)(.*)?$/.exec(headers["content-type"] ?? "application/json") ?? [];
+      /^([^/\s]+\/[^\s;]+)(.*)?$/.exec(headers["content-type"] || "application/json") ?? [];
     if (type === undefined) throw new Failure(400, "Invalid content-type header");
     const mime = type.toLowerCase();
     if (mime.startsWith("multipart/") && !/boundary=/i.test(parameters))
       throw new Failure(400, "Invalid content-type header: multipart missing boundary");
     if (mime === "application/octet-stream") return body === "" ? null : Buffer.from(body);
     if (mime.startsWith("text/")) return body;
-    if (mime === "application/x-www-form-urlencoded") return Object.fromEntries(new URLSearchParams(body));
+    if (mime === "application/x-www-form-urlencoded") return parseForm(body);
     if (!/^application\/(?:.+\+)?json$/.test(mime)) throw new Failure(415, "Unsupported Media Type");
     if (body === "") return null;
     try {
@@ -370,7 +372,8 @@ export function createKibana(options: KibanaOptions): Kibana {
         ...(behaviour.errorSource && { errorSource: "user" }),
       };
     }
-    return { ...result, connector_id: id };
+    const { service_message, ...rest }: Record<string, unknown> = { ...result };
+    return { ...rest, connector_id: id, ...(service_message ? { service_message } : {}) };
   }
 
   function checked(typeId: string, part: "config" | "secrets", value: unknown): unknown {

@@ -120,7 +120,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
           "/_security/_authenticate",
         )?.reason;
       }
-      const { status, text } = await ask("GET", `${elasticsearchUrl}/_security/_authenticate`, authorization);
+      const { status, text } = await ask("GET", elasticsearchUrl, "/_security/_authenticate", authorization);
       if (status < 400) return undefined;
       return (JSON.parse(text) as { error: { reason: string } }).error.reason;
     },
@@ -130,7 +130,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         // Kibana's client for Elasticsearch tries four times, writes included: a document may be written twice.
         for (let attempt = 1; ; attempt++) {
           try {
-            const answer = await ask("POST", elasticsearchUrl + path, authorization, body);
+            const answer = await ask("POST", elasticsearchUrl, path, authorization, body);
             if (attempt === 4 || ![502, 503, 504].includes(answer.status)) return answer;
           } catch (error) {
             if (attempt === 4) throw error;
@@ -277,10 +277,11 @@ function send({ server, method, headers, response }: Exchange, answer: Answer): 
   response.end(method === "HEAD" ? undefined : body);
 }
 
-/** A request as Kibana makes it of Elasticsearch. */
+/** A request as Kibana makes it of Elasticsearch; the path goes out as it is, an index called ".." included. */
 function ask(
   method: string,
-  url: string,
+  base: string,
+  path: string,
   authorization: string | undefined,
   body?: string,
 ): Promise<ElasticsearchAnswer> {
@@ -291,16 +292,14 @@ function ask(
         ? {}
         : { "content-type": "application/x-ndjson", "content-length": Buffer.byteLength(body) }),
     };
-    const outgoing = request(url, { method, headers, agent: false }, (incoming) => {
+    const whole = new URL(base).pathname.replace(/\/$/, "") + path;
+    const outgoing = request(base, { method, path: whole, headers, agent: false }, (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
       incoming.on("error", reject);
       incoming.on("end", () => {
-        resolve({
-          status: incoming.statusCode ?? 0,
-          type: incoming.headers["content-type"] ?? "",
-          text: Buffer.concat(chunks).toString(),
-        });
+        const text = Buffer.concat(chunks).toString();
+        resolve({ status: incoming.statusCode ?? 0, type: incoming.headers["content-type"] ?? "", text });
       });
     });
     outgoing.on("error", reject);
