@@ -10,7 +10,7 @@ import type {
   SecretsOf,
 } from "./connector-types.ts";
 import { ConfigurationError, SerializationError } from "./errors.ts";
-import type { RequestOptions } from "./options.ts";
+import { type RequestOptions, shown } from "./options.ts";
 import { serialize } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
 
@@ -67,7 +67,7 @@ export class Actions {
     request: CreateRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
-    const { id, ...body } = request;
+    const { id, ...body } = given(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
     if (id !== undefined && id.length > 36)
       throw new ConfigurationError(`id ${JSON.stringify(id)}: has ${id.length} characters; Kibana takes 36 at most.`);
@@ -89,9 +89,10 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async get<Type extends string = string>(
-    { id }: { id: ConnectorId<Type> },
+    request: { id: ConnectorId<Type> },
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
+    const { id } = given(request);
     return this.#transport.request<Connector<Type>>(
       { method: "GET", path: connectorPath(id), accepts: isConnector },
       options,
@@ -120,7 +121,7 @@ export class Actions {
     request: UpdateRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
-    const { id, ...body } = request;
+    const { id, ...body } = given(request);
     return this.#transport.request<Connector<Type>>(
       {
         method: "PUT",
@@ -139,7 +140,8 @@ export class Actions {
    *
    * @throws {NotFoundError} no such connector in this space
    */
-  async delete({ id }: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
+  async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
+    const { id } = given(request);
     return this.#transport.request<undefined>(
       { method: "DELETE", path: connectorPath(id), accepts: isNothing },
       options,
@@ -158,9 +160,10 @@ export class Actions {
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(
-    { id, params }: ExecuteRequest<Type>,
+    request: ExecuteRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<ExecuteResult<Type>>> {
+    const { id, params } = given(request);
     const documents = documentsOf(params);
     return this.#transport.request<ExecuteResult<Type>>(
       {
@@ -184,7 +187,8 @@ export class Actions {
     filter: { feature_id?: string } = {},
     options?: RequestOptions,
   ): Promise<KibanaResponse<ConnectorType[]>> {
-    const query = filter.feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id: filter.feature_id })}`;
+    const { feature_id } = given(filter);
+    const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
     return this.#transport.request<ConnectorType[]>(
       { method: "GET", path: `/connector_types${query}`, accepts: isListOf(isConnectorType) },
       options,
@@ -192,12 +196,15 @@ export class Actions {
   }
 }
 
+function given<Request extends object>(request: Request): Request {
+  if (!isObject(request)) throw new ConfigurationError("The first argument must be an object, such as { id }.");
+  return request;
+}
+
 /** An id is data: encoded, it cannot leave its place in the path, and what a URL would swallow is refused. */
 function connectorPath(id: string): string {
   if (typeof id !== "string" || id === "" || id === "." || id === ".." || !id.isWellFormed())
-    throw new ConfigurationError(
-      `id ${JSON.stringify(id) ?? id}: must be a connector's id, a string that is not empty, "." or "..".`,
-    );
+    throw new ConfigurationError(`id ${shown(id)}: must be a connector's id, a string that is not empty, "." or "..".`);
   return `/connector/${encodeURIComponent(id)}`;
 }
 

@@ -260,7 +260,7 @@ export function connectionError(failure: Failure, cause: unknown, started: boole
 /** For a deadline that passed. */
 export function timeoutError(failure: Failure, milliseconds: number, started: boolean, cause?: unknown): TimeoutError {
   return new TimeoutError(
-    `${title(failure)} ${started ? "no complete answer" : "no connection"} within ${milliseconds} ms`,
+    `${title(failure)} ${failure.text || `${started ? "no complete answer" : "no connection"} within ${milliseconds} ms`}`,
     {
       cause,
       hint: started
@@ -289,6 +289,14 @@ function isElasticsearch({ headers, body, text }: Failure): boolean {
   return headers?.["x-elastic-product"] === "Elasticsearch" || nested || text.startsWith("no handler found for uri");
 }
 
+function isProxy({ code = "", text, origin }: Failure): boolean {
+  const { hostname, port, protocol } = new URL(origin);
+  const elsewhere =
+    (code === "ECONNREFUSED" && !text.includes(`:${port || (protocol === "https:" ? 443 : 80)}`)) ||
+    (/^(ENOTFOUND|EAI_AGAIN)$/.test(code) && !text.endsWith(hostname));
+  return elsewhere || /Proxy response \(\d+\)|the proxy closed/.test(text);
+}
+
 /** A row fits if all that it names does. */
 interface Hint {
   code?: RegExp;
@@ -307,14 +315,14 @@ interface Hint {
 // biome-ignore format: a table reads best with a row a line
 const hints: readonly Hint[] = [
   // The connection
+  { when: isProxy, hint: "The proxy of HTTPS_PROXY or HTTP_PROXY refused, or does not answer. Check its address and credentials, or list the host in NO_PROXY." },
   { code: /^ECONNREFUSED$/, hint: "Nothing listens at {origin}. Is Kibana running, and is this its port (5601 by default)?" },
   { code: /^(ENOTFOUND|EAI_AGAIN)$/, hint: "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN." },
   { code: /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG))$/, hint: "That port does not speak TLS. If it is Kibana's, use http:// instead of https://." },
   { code: /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/, hint: "Trust its certificate authority: start node with NODE_EXTRA_CA_CERTS=ca.crt, or pass tls: { ca }. Leave verification on." },
-  { code: /^ERR_TLS_CERT_ALTNAME_INVALID$/, hint: "The certificate is for another host name. Use the name that it was made for." },
+  { code: /^(ERR_TLS_CERT_ALTNAME_INVALID|UND_ERR_PRX_TLS)$/, hint: "The certificate is for another host name. Use the name that it was made for." },
   { code: /^CERT_HAS_EXPIRED$/, hint: "The server's certificate has expired and has to be renewed there." },
-  { text: /Proxy response \(\d+\)/, hint: "The proxy of HTTPS_PROXY or HTTP_PROXY refused. Check its address and credentials, or list the host in NO_PROXY." },
-  { code: /^(UND_ERR_SOCKET|ECONNRESET|HPE_)/, when: ({ origin }) => origin.startsWith("http:"), hint: "The connection broke before a whole answer was there. If the port speaks TLS, use https:// instead of http://." },
+  { text: /UND_ERR_SOCKET|ECONNRESET|the HTTP\/1\.1 protocol/, when: ({ origin, statusCode }) => origin.startsWith("http:") && !statusCode, hint: "The connection broke before a whole answer was there. If the port speaks TLS, use https:// instead of http://." },
   // Another server
   { when: isElasticsearch, hint: "{origin} is Elasticsearch. Kibana has an address of its own: usually port 5601, or .kb. instead of .es. in the host name." },
   { text: /^an HTML page/, when: ({ statusCode }) => statusCode !== 413 && statusCode !== 503, hint: "A web page, not Kibana's API: a login page or a proxy. Check the address and the base path (server.basePath)." },
@@ -365,6 +373,9 @@ function hintFor(failure: Failure): string | undefined {
       (!hint.auth || hint.auth === failure.authentication) &&
       (!hint.when || hint.when(failure)),
   );
-  const known: Record<string, unknown> = { ...failure, "retry-after": failure.headers?.["retry-after"] ?? "a few" };
+  const known: Record<string, unknown> = {
+    ...failure,
+    "retry-after": /^\d+$/.exec(String(failure.headers?.["retry-after"])) ?? "a few",
+  };
   return row?.hint.replace(/\{([\w-]+)\}/g, (placeholder, name) => String(known[name] ?? placeholder));
 }

@@ -58,8 +58,8 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, n
       if (String(key).startsWith("{")) key = JSON.parse(String(key));
     } catch {} // not JSON either: refused below
   }
-  if (typeof key === "object" && key !== null && "id" in key && "api_key" in key && key.id && key.api_key)
-    key = `${key.id}:${key.api_key}`;
+  const { id, api_key } = Object(key) as Record<string, unknown>;
+  if (typeof id === "string" && typeof api_key === "string") key = `${id}:${api_key}`;
   // A key of Elastic Cloud (essu_...) goes out as it is.
   if (typeof key === "string" && /^essu_[\w+/=-]+$/.test(key)) return key;
   if (typeof key === "string" && /^[^:]+:[^:]+$/.test(key)) return Buffer.from(key).toString("base64");
@@ -115,14 +115,14 @@ export function parseAuth(auth: Auth | undefined): Credentials {
 
 /** The origin and the base path (no slash at its end). No message repeats what was passed if it holds credentials. */
 export function parseNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
-  const text = String(node ?? "").trim();
+  const text = typeof node === "string" || node instanceof URL ? String(node).trim() : "";
   if (text === "") throw new ConfigurationError(`${name}: missing. Pass a URL, such as http://localhost:5601.`);
-  const shown = text.includes("@") ? "" : ` "${text}"`;
+  const quoted = text.includes("@") ? "" : ` "${text}"`;
   if (!/^https?:\/\/[^/]/i.test(text))
     throw new ConfigurationError(
-      `${name}${shown}: must start with http:// or https://${shown && !/^\w+:\/\//.test(text) ? `. Did you mean http://${text.replace(/^\/+/, "")}?` : "."}`,
+      `${name}${quoted}: must start with http:// or https://${quoted && !/^\w+:\/\//.test(text) ? `. Did you mean http://${text.replace(/^\/+/, "")}?` : "."}`,
     );
-  if (!URL.canParse(text)) throw new ConfigurationError(`${name}${shown}: not a valid URL.`);
+  if (!URL.canParse(text)) throw new ConfigurationError(`${name}${quoted}: not a valid URL.`);
   const url = new URL(text);
   if (url.username || url.password)
     throw new ConfigurationError(
@@ -139,9 +139,20 @@ export function parseSpace(space: string | undefined, name = "space"): string {
   if (space === undefined) return "default";
   if (typeof space !== "string" || !/^[a-z0-9_-]+$/.test(space))
     throw new ConfigurationError(
-      `${name} ${JSON.stringify(space)}: must be a space's id, of a-z, 0-9, _ and - (Stack Management > Spaces shows it in the URL).`,
+      `${name} ${shown(space)}: must be a space's id, of a-z, 0-9, _ and - (Stack Management > Spaces shows it in the URL).`,
     );
   return space;
+}
+
+/** For a message: what it is that was passed. */
+export function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : typeof value;
+}
+
+export function parseSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal && typeof signal.throwIfAborted !== "function")
+    throw new ConfigurationError("signal: must be an AbortSignal, such as that of an AbortController.");
+  return signal;
 }
 
 /** The longest delay of a timer: a longer one would fire at once. */

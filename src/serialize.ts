@@ -3,15 +3,14 @@ import { SerializationError } from "./errors.ts";
 
 /** JSON, unless a value in `checked` would be stored as something else: then the error names its path. */
 export function serialize(body: object, checked: unknown = body): string {
-  let json: string | undefined;
+  let fault: Fault | undefined;
   let cause: unknown;
   try {
-    json = JSON.stringify(body);
+    fault = findFault(checked, []);
+    if (!fault) return JSON.stringify(body);
   } catch (error) {
-    cause = error;
+    cause = error; // of a toJSON or a getter
   }
-  const fault = findFault(checked, []);
-  if (json !== undefined && fault === undefined) return json;
   const { path, problem } = fault ?? { path: "", problem: String(cause) };
   throw new SerializationError(`${path.replace(/^\./, "") || "request"}: ${problem}`, { cause });
 }

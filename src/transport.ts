@@ -1,5 +1,5 @@
 // One HTTP exchange with Kibana; the only file that calls undici.
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import {
   type Answer,
   ConfigurationError,
@@ -15,6 +15,7 @@ import {
   parseAuth,
   parseHeaders,
   parseNode,
+  parseSignal,
   parseSpace,
   parseTimeout,
   type RequestOptions,
@@ -85,10 +86,10 @@ export class Transport {
     return connections.closed;
   }
 
-  async request<Body>(call: Call<Body>, options: RequestOptions = {}): Promise<KibanaResponse<Body>> {
-    const { signal } = options;
-    const timeout = parseTimeout(options.requestTimeout, this.#timeout);
-    const own = { ...this.#headers, ...(options.headers && parseHeaders(options.headers)) };
+  async request<Body>(call: Call<Body>, options?: RequestOptions): Promise<KibanaResponse<Body>> {
+    const signal = parseSignal(options?.signal);
+    const timeout = parseTimeout(options?.requestTimeout, this.#timeout);
+    const own = { ...this.#headers, ...parseHeaders(options?.headers) };
     const headers: Record<string, string> = { ...own };
     if (call.method !== "GET") headers["kbn-xsrf"] = "true";
     if (call.body !== undefined) headers["content-type"] = "application/json";
@@ -127,24 +128,24 @@ export class Transport {
 
       const finish = (complete: boolean) => {
         if (settled || !answer) return;
-        const ok = answer.statusCode < 300;
-        const text = chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString();
-        const body = ok && complete ? parse(text) : undefined;
-        const accepted = ok && complete && call.accepts(body);
-        const problem = accepted && call.problem?.(body);
-        if (accepted && !problem) {
-          settle();
-          resolve({ body, ...answer });
+        const { statusCode } = answer;
+        const text = complete ? Buffer.concat(chunks).toString() : "";
+        const hide = <Said>(said: Said) => redact(said, strings([this.#secrets, own, call.secrets]));
+        // Only 204 says that nothing is the answer: an empty 200 is somebody else's.
+        const body: unknown = statusCode === 204 ? undefined : (parse(text) ?? null);
+        if (statusCode < 300 && complete && call.accepts(body)) {
+          const problem = call.problem?.(body);
+          if (problem) {
+            const told = { ...answer, body: hide(body) as Record<string, unknown> };
+            fail(executionError(failure(printable(hide(problem))), told, call.connectorId ?? ""));
+          } else {
+            settle();
+            resolve({ body, ...answer });
+          }
           return;
         }
-        const hide = (said: string) => redact(said, [this.#secrets, own, call.secrets]);
-        if (problem) {
-          const told = { ...answer, body: parse(hide(text)) as Record<string, unknown> };
-          fail(executionError(failure(hide(problem)), told, call.connectorId ?? ""));
-          return;
-        }
-        const read = readError(hide(text), answer, complete);
-        const refuse = ok ? deserializationError : responseError;
+        const read = readError(complete ? hide(body ?? text) : undefined, answer);
+        const refuse = statusCode < 300 ? deserializationError : responseError;
         fail(refuse(failure(read.text), { ...answer, body: read.body }));
       };
 
@@ -171,7 +172,7 @@ export class Transport {
       const broken = (error: unknown) => {
         const started = controller !== undefined;
         const { code, text } = readBroken(error);
-        if (code === "UND_ERR_CONNECT_TIMEOUT") return timeoutError(failure(""), timeout, started, error);
+        if (code?.endsWith("_TIMEOUT")) return timeoutError(failure(text), timeout, started, error);
         return connectionError({ ...failure(text), code }, error, started);
       };
 
@@ -199,14 +200,26 @@ function createConnections({ tls, dispatcher }: KibanaClientOptions, timeout: nu
   }
   const connect = { ...tls, timeout };
   const proxied = ["http_proxy", "https_proxy"].some((name) => process.env[name] || process.env[name.toUpperCase()]);
+  const clientFactory = (origin: URL, options: object) =>
+    new ProxyPool(origin, { ...options, headersTimeout: timeout });
   try {
-    return {
-      dispatcher: proxied ? new EnvHttpProxyAgent({ connect, requestTls: connect }) : new Agent({ connect }),
-      own: true,
-    };
+    const agent = proxied
+      ? new EnvHttpProxyAgent({ connect, requestTls: connect, clientFactory })
+      : new Agent({ connect });
+    return { dispatcher: agent, own: true };
   } catch {
     // Without its cause, whose message would show a proxy's password.
     throw new ConfigurationError("HTTP_PROXY or HTTPS_PROXY: not a valid URL, such as http://proxy.example:3128.");
+  }
+}
+
+/** The connections to a proxy. If it closes one instead of answering CONNECT, undici by itself asks again for ever. */
+class ProxyPool extends Pool {
+  override async connect(options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> {
+    return super.connect(options).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "UND_ERR_SOCKET") throw cause;
+      throw Object.assign(new Error("the proxy closed the connection", { cause }), { code: "ECONNRESET" });
+    });
   }
 }
 
@@ -218,16 +231,15 @@ function parse(text: string): unknown {
   }
 }
 
-/** What to keep and what to say of an answer that is an error, or not the API's. */
-function readError(text: string, answer: Omit<Answer, "body">, complete: boolean): { body: unknown; text: string } {
-  const encoding = answer.headers["content-encoding"];
+/** What to keep and what to say of an answer that is an error, or not the API's; `said` is undefined if it had no end. */
+function readError(said: unknown, { statusCode, headers }: Omit<Answer, "body">): { body: unknown; text: string } {
+  const encoding = headers["content-encoding"];
   if (encoding && encoding !== "identity")
-    return { body: undefined, text: `${encoding}-encoded, although nobody asked for that` };
-  const body = parse(text) ?? text;
-  if (!complete) return { body: text.slice(0, 1000), text: "too long" };
-  if (text === "") return { body: undefined, text: answer.statusCode < 300 ? "empty" : "" };
-  if (typeof body === "string" && /^\s*</.test(text)) return { body, text: "an HTML page" };
-  return { body, text: printable(messageOf(body) ?? text) };
+    return { body: undefined, text: "compressed, although nobody asked for that" };
+  if (said === undefined) return { body: undefined, text: "too long" };
+  if (said === "") return { body: undefined, text: statusCode < 300 ? "empty" : "" };
+  if (typeof said === "string" && /^\s*</.test(said)) return { body: said, text: "an HTML page" };
+  return { body: said, text: printable(messageOf(said) ?? (typeof said === "string" ? said : JSON.stringify(said))) };
 }
 
 /** Kibana's `message`, or Elasticsearch's `error.reason`. */
@@ -255,13 +267,20 @@ function readBroken(error: unknown): { code: string | undefined; text: string } 
   return { code, text: code === undefined || text.includes(code) ? text : `${code}: ${text}` };
 }
 
-/** Takes every secret out of what a server said, should it have echoed it. */
-function redact(text: string, secrets: unknown): string {
-  let redacted = text;
-  for (const secret of strings(secrets))
-    for (const form of [secret, JSON.stringify(secret).slice(1, -1)])
-      if (form.length > 3) redacted = redacted.replaceAll(form, "[redacted]");
-  return redacted;
+/** Takes every secret out of what a server said, should it have echoed it; and no answer of Kibana's is deeper. */
+function redact<Said>(said: Said, secrets: readonly string[], depth?: number): Said;
+function redact(said: unknown, secrets: readonly string[], depth = 0): unknown {
+  if (typeof said === "string") {
+    let redacted = said;
+    for (const secret of secrets)
+      for (const form of [secret, JSON.stringify(secret).slice(1, -1)])
+        if (form.length > 3) redacted = redacted.replaceAll(form, "[redacted]");
+    return redacted;
+  }
+  if (!(said instanceof Object)) return said;
+  if (depth > 100) return "[too deep]";
+  if (Array.isArray(said)) return said.map((inner) => redact(inner, secrets, depth + 1));
+  return Object.fromEntries(Object.entries(said).map((entry) => redact(entry, secrets, depth + 1)));
 }
 
 /** Every string inside, a header's scheme and its credentials apart; the longest first. */
