@@ -321,6 +321,7 @@ const hints: readonly Hint[] = [
   { code: /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG))$/, hint: "That port does not speak TLS. If it is Kibana's, use http:// instead of https://." },
   { code: /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/, hint: "Trust its certificate authority: start node with NODE_EXTRA_CA_CERTS=ca.crt, or pass tls: { ca }. Leave verification on." },
   { code: /^(ERR_TLS_CERT_ALTNAME_INVALID|UND_ERR_PRX_TLS)$/, hint: "The certificate is for another host name. Use the name that it was made for." },
+  { code: /_ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA)$/, hint: "The server wants a client certificate that it trusts: pass tls: { cert, key }." },
   { code: /^CERT_HAS_EXPIRED$/, hint: "The server's certificate has expired and has to be renewed there." },
   { text: /UND_ERR_SOCKET|ECONNRESET|the HTTP\/1\.1 protocol/, when: ({ origin, statusCode }) => origin.startsWith("http:") && !statusCode, hint: "The connection broke before a whole answer was there. If the port speaks TLS, use https:// instead of http://." },
   // Another server
@@ -352,7 +353,7 @@ const hints: readonly Hint[] = [
   { status: 404, method: "POST", path: /\/connector\/[^/]+$/, hint: "An id of your own needs Kibana 8.8 or later. Leave id out." },
   { status: 404, hint: "No such path. Does node lack Kibana's base path (server.basePath)? Is Kibana older than 7.13?" },
   { status: 409, method: "PUT", hint: "Somebody else changed the connector at the same moment. Read it again, then repeat the update." },
-  { status: 409, hint: "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique." },
+  { status: 409, method: "POST", hint: "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique." },
   { status: 500, text: /^An internal server error/, path: /\/_execute$/, hint: "Kibana's log has the reason. If xpack.encryptedSavedObjects.encryptionKey was changed or is missing, set it and update the connector, which encrypts it anew." },
   { status: 500, text: /^An internal server error/, hint: "Kibana's log has the reason. Most often kibana.yml lacks xpack.encryptedSavedObjects.encryptionKey (32 characters or more): bin/kibana-encryption-keys generate makes one." },
   // The run
