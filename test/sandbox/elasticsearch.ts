@@ -309,39 +309,30 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     if (body === "") throw illegal("request body is required", "parse_exception");
     if (!body.endsWith("\n")) throw illegal("The bulk request must be terminated by a newline [\\n]");
     const forced = parameters.get("refresh") === "true" || parameters.get("refresh") === "";
-    const lines = body.split("\n");
-    const items: { [action: string]: Record<string, unknown> }[] = [];
+    const lines = body.split("\n").slice(0, -1);
+    const invalid = (fault: string) =>
+      illegal(`Validation Failed: 1: ${fault};`, "action_request_validation_exception");
     const touched = new Set<Index>();
-    for (let line = 0; line + 1 < lines.length; line += 2) {
-      if (lines[line] === "") break;
-      const [[action = "", meta = {}] = []] = Object.entries(
-        parse(lines[line] ?? "") as Record<string, Record<string, string>>,
-      );
+    // Everything is read before anything is written.
+    const writes = lines.flatMap((line, number) => {
+      if (number % 2 === 1) return [];
+      const [[action = "", meta = {}] = []] = Object.entries(parse(line) as Record<string, Record<string, string>>);
       if (action !== "index" && action !== "create") {
-        throw illegal(
-          `Malformed action/metadata line [${line + 1}], expected field [create], [delete], [index] or [update] but found [${action}]`,
-        );
+        const known = "expected field [create], [delete], [index] or [update]";
+        throw illegal(`Malformed action/metadata line [${number + 1}], ${known} but found [${action}]`);
       }
-      if (line + 2 >= lines.length)
-        throw illegal("Validation Failed: 1: no requests added;", "action_request_validation_exception");
       const target = meta._index ?? name;
-      if (target === undefined)
-        throw illegal("Validation Failed: 1: index is missing;", "action_request_validation_exception");
+      const document = lines[number + 1];
+      if (document === undefined) throw invalid("no requests added");
+      if (target === undefined) throw invalid("index is missing");
       const create = action === "create" || meta.op_type === "create";
-      items.push({
-        [create ? "create" : "index"]: write(target, meta._id, create, lines[line + 1] ?? "", forced, touched),
-      });
-    }
-    if (items.length === 0)
-      throw illegal("Validation Failed: 1: no requests added;", "action_request_validation_exception");
+      const key = create ? "create" : "index";
+      return [() => ({ [key]: write(target, meta._id, create, document, forced, touched) })];
+    });
+    const items = writes.map((writeOne) => writeOne());
     if (forced) for (const index of touched) refresh(index);
-    return {
-      body: {
-        took: 1,
-        errors: items.some((item) => Object.values(item).some(({ error }) => error !== undefined)),
-        items,
-      },
-    };
+    const errors = items.some((item) => Object.values(item).some(({ error }) => error !== undefined));
+    return { body: { took: 1, errors, items } };
   }
 
   function write(
@@ -367,17 +358,8 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       mapDocument(index.mapping, source as Record<string, unknown>, id, behaviour);
       if (create && previous !== undefined) {
         const reason = `[${id}]: version conflict, document already exists (current version [${previous.version}])`;
-        return {
-          ...where,
-          status: 409,
-          error: {
-            type: "version_conflict_engine_exception",
-            reason,
-            index_uuid: index.uuid,
-            shard: "0",
-            index: resolved.name,
-          },
-        };
+        const error = { type: "version_conflict_engine_exception", reason, index_uuid: index.uuid, shard: "0" };
+        return { ...where, status: 409, error: { ...error, index: resolved.name } };
       }
       const stored = {
         source: source as Record<string, unknown>,

@@ -117,7 +117,7 @@ async function main(): Promise<number> {
 function serve(env: Record<string, string>): Promise<number> {
   for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
   return new Promise((resolve) => {
-    process.once("SIGINT", () => resolve(130));
+    process.once("SIGINT", () => resolve(0));
     process.once("SIGTERM", () => resolve(143));
   });
 }
@@ -127,7 +127,7 @@ function run([command = "", ...args]: string[], env: Record<string, string>): Pr
     const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
     // Ctrl-C in a terminal reaches the whole process group, the command too: passing it on would be a second one.
     const interrupt = () => {
-      if (!process.stdin.isTTY) child.kill("SIGINT");
+      if (![process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)) child.kill("SIGINT");
     };
     const terminate = () => void child.kill("SIGTERM");
     process.on("SIGINT", interrupt);

@@ -2,9 +2,10 @@
 
 /** What a version does differently: from `since` on, and no longer from `before` on. */
 const differences = {
-  /** An `.index` run may write to any space's object id only in its own space; from here on ids are unique across spaces. */
-  deprecatedFlag: { since: "8.0" },
+  /** Stands on Elasticsearch 7: `_type` in every item, and its error texts as that client words them. */
   elasticsearch7: { before: "8.0" },
+  /** Connectors say whether they are deprecated; so do, further down, types and system actions. */
+  deprecatedFlag: { since: "8.0" },
   /** Types tell which features they serve, and `feature_id` filters them. */
   featureIds: { since: "8.3" },
   /** `.index` writes with op_type create, so the items of a run are called `create`, not `index`. */
