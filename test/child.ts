@@ -1,0 +1,66 @@
+// A real child process for the tests: what it prints, how it ends, and what it is told in between.
+import { spawn } from "node:child_process";
+
+export interface Finished {
+  /** null if a signal ended it. */
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Child {
+  /** Resolves once standard output has this text; rejects if the child ends without it. */
+  printed(text: string): Promise<void>;
+  /** Writes to standard input and leaves it open. */
+  type(text: string): void;
+  kill(signal: NodeJS.Signals): void;
+  /** Goes away as a reader of standard output. */
+  stopReading(): void;
+  finished: Promise<Finished>;
+}
+
+export interface ChildOptions {
+  /** Nothing of the surroundings is inherited but PATH. */
+  env: Readonly<Record<string, string>>;
+  cwd: string;
+  /** All of standard input; "" is its end at once. Without it, standard input stays open. */
+  input?: string | undefined;
+}
+
+export function startChild(command: string, args: readonly string[], { env, cwd, input }: ChildOptions): Child {
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    timeout: 30_000,
+    killSignal: "SIGKILL",
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
+  });
+  child.stdin.on("error", () => {}); // a child may end without having read its input
+  if (input !== undefined) child.stdin.end(input);
+  const finished = new Promise<Finished>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+  return {
+    finished,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (stdout.includes(text)) resolve();
+        };
+        child.stdout.on("data", look);
+        child.once("close", () => reject(new Error(`It ended without printing "${text}":\n${stdout}\n${stderr}`)));
+        look();
+      }),
+    type: (text) => void child.stdin.write(text),
+    kill: (signal) => void child.kill(signal),
+    stopReading: () => void child.stdout.destroy(),
+  };
+}
