@@ -457,13 +457,13 @@ const cases: Case[] = [
     name: "too large for Kibana",
     call: execute,
     ...kibana(413, "Payload content length greater than maximum allowed: 1048576"),
-    hint: /^33 bytes were sent; Kibana takes 1 MiB \(server\.maxPayload\)/,
+    hint: /^34 bytes were sent; Kibana takes 1 MiB \(server\.maxPayload\)/,
   },
   {
     name: "too large for a proxy",
     call: execute,
     answer: { status: 413, body: "<html>413 Request Entity Too Large</html>", headers: page },
-    hint: /^33 bytes were sent/,
+    hint: /^34 bytes were sent/,
   },
 ];
 
