@@ -228,12 +228,13 @@ describe("what it prints and does", { concurrency: 4 }, () => {
   for (const [how, input, flags, rest, deletes] of answers)
     test(`${how} ${deletes ? "deletes" : "keeps"} the connector, and says so after the output that the README shows`, async (t) => {
       const sandbox = await sandboxFor(t);
+      const program = how === "y" ? asDocumented : compiled;
       let connectorId = "";
       sandbox.intercept = at("get", async (_exchange, handle) => {
         connectorId = only(sandbox.connectors()).id;
         return handle();
       });
-      const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags, input, program: asDocumented });
+      const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags, input, program });
       assert.equal(stderr, "");
       assert.equal(exitCode, 0);
       const written = only(sandbox.documents("miconnectedindex"));
@@ -347,7 +348,7 @@ describe("what it prints and does", { concurrency: 4 }, () => {
 
   test("in a terminal it asks, takes the answer, and shows it once", { skip: !hasTerminal() }, async (t) => {
     const sandbox = await sandboxFor(t);
-    const child = start(t, { env: sandbox.env, shell: inTerminal, program: asDocumented });
+    const child = start(t, { env: sandbox.env, shell: inTerminal });
     await child.printed(question);
     child.type("y\n");
     const { exitCode, stdout } = await child.finished;
@@ -761,7 +762,7 @@ describe("interruptions", { concurrency: 4 }, () => {
 
   test("Ctrl-C in a terminal while it waits for the answer exits with 130", { skip: !hasTerminal() }, async (t) => {
     const sandbox = await sandboxFor(t);
-    const child = start(t, { env: sandbox.env, shell: inTerminal, program: asDocumented });
+    const child = start(t, { env: sandbox.env, shell: inTerminal });
     await child.printed(question);
     child.type("\x03");
     const { exitCode, stdout } = await child.finished;
@@ -780,7 +781,7 @@ describe("a reader that goes away", { concurrency: 4 }, () => {
     test(`${what}: the job is done and cleaned up`, async (t) => {
       const sandbox = await sandboxFor(t);
       const shell = (command: string): [string, ...string[]] => ["sh", "-c", words(command)];
-      const { stdout, stderr } = await run(t, { env: sandbox.env, shell, flags, input, program: asDocumented });
+      const { stdout, stderr } = await run(t, { env: sandbox.env, shell, flags, input });
       assert.equal(stdout, "📊 Kibana Configuration:\n");
       assert.doesNotMatch(stderr, /EPIPE|Error|✗/);
       assert.equal(sandbox.documents("miconnectedindex").length, 1);
