@@ -1,4 +1,5 @@
 // What a client is configured with, checked once and turned into what a request needs.
+import { setMaxListeners } from "node:events";
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { ConnectionOptions } from "node:tls";
 import type { Dispatcher } from "undici";
@@ -152,6 +153,10 @@ export function shown(value: unknown): string {
 export function parseSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal && typeof signal.throwIfAborted !== "function")
     throw new ConfigurationError("signal: must be an AbortSignal, such as that of an AbortController.");
+  try {
+    // Many calls may share one signal, and from the eleventh on Node would warn of a leak.
+    if (signal) setMaxListeners(0, signal);
+  } catch {} // a signal that is not Node's own has no such limit
   return signal;
 }
 
