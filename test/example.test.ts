@@ -834,5 +834,5 @@ function hasTerminal(): boolean {
 }
 
 function inTerminal(command: string): [string, ...string[]] {
-  return ["script", "--quiet", "--return", "--command", command, "/dev/null"];
+  return ["script", "--quiet", "--return", "--command", `exec ${command}`, "/dev/null"];
 }
