@@ -268,7 +268,7 @@ describe("close", { timeout: 20_000 }, () => {
   });
 });
 
-describe("a process that does not close its client", { timeout: 20_000 }, () => {
+describe("a process that does not close its client", { timeout: 30_000, concurrency: true }, () => {
   const repository = fileURLToPath(new URL("..", import.meta.url));
   const ends: [name: string, answer: object | (() => void), script: string, printed: string][] = [
     ["after a call", connector, "await client.actions.get({ id: 'c' }); console.log('ok');", "ok\n"],
