@@ -67,18 +67,23 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: V
     warnings.push(`The credentials of ${startLocal.folder} are for this machine only: they are not sent to ${node}.`);
 
   const elasticsearchUrl = value("ELASTICSEARCH_URL") ?? (isLoopback(node) ? startLocal?.elasticsearchUrl : undefined);
-  const elasticsearch = elasticsearchUrl
+  const elasticsearch: Config["elasticsearch"] = elasticsearchUrl
     ? { node: checked(value("ELASTICSEARCH_URL") ? "ELASTICSEARCH_URL" : "ES_LOCAL_URL", elasticsearchUrl) }
     : undefined;
-  const plain = [node, elasticsearch?.node ?? node].find((to) => to.startsWith("http:") && !isLoopback(to));
-  if (auth && plain) warnings.push(`The credentials go to ${plain} unencrypted. Use https.`);
+  if (elasticsearch && local?.auth && !isLoopback(elasticsearch.node))
+    warnings.push(
+      `The credentials of ${local.folder} are for this machine only: they are not sent to ${elasticsearch.node}.`,
+    );
+  else if (elasticsearch && auth) elasticsearch.auth = auth;
+  const plain = [...(auth ? [node] : []), ...(elasticsearch?.auth ? [elasticsearch.node] : [])].find(
+    (to) => to.startsWith("http:") && !isLoopback(to),
+  );
+  if (plain) warnings.push(`The credentials go to ${plain} unencrypted. Use https.`);
 
   const credentialsFrom = own?.name ?? local?.credentialsFrom;
   return {
     kibana: { node, ...(auth && { auth }), ...(space && { space }) },
-    ...(elasticsearch && {
-      elasticsearch: { ...elasticsearch, ...(auth && (own || isLoopback(elasticsearch.node)) && { auth }) },
-    }),
+    ...(elasticsearch && { elasticsearch }),
     url,
     authentication: auth === undefined ? "none" : "apiKey" in auth ? "API key" : "Basic authentication",
     ...(credentialsFrom && { credentialsFrom }),

@@ -177,7 +177,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
 
   function createIndex(name: string, body: string): { body: unknown } {
     const fault = indexNameFault(name, behaviour);
-    if (fault !== undefined) throw new Failure(400, { ...fault, index_uuid: "_na_", index: name });
+    if (fault !== undefined) throw new Failure(400, { ...fault });
     const present = indices.get(name);
     if (present !== undefined) {
       throw new Failure(400, {
@@ -348,8 +348,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const resolved = resolveDateMath(name);
     const fault =
       "type" in resolved ? resolved : indices.has(resolved.name) ? undefined : indexNameFault(resolved.name, behaviour);
-    if (fault !== undefined || "type" in resolved)
-      return { ...where, _id: givenId ?? null, status: 400, error: { ...fault, index_uuid: "_na_", index: name } };
+    if (fault !== undefined || "type" in resolved) return { ...where, _id: givenId ?? null, status: 400, error: fault };
     where._index = resolved.name;
     const index = indices.get(resolved.name) ?? addIndex(resolved.name, {});
     const previous = index.documents.get(id);
@@ -439,6 +438,8 @@ function indexNameFault(name: string, behaviour: Behaviour): Cause | undefined {
   const invalid = (rule: string): Cause => ({
     type: "invalid_index_name_exception",
     reason: `Invalid index name [${name}], ${rule}`,
+    index_uuid: "_na_",
+    index: name,
   });
   if (!behaviour.elasticsearch7 && name.includes("*")) {
     return {

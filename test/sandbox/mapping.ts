@@ -16,6 +16,8 @@ export interface Cause {
   type: string;
   reason: string;
   caused_by?: Cause;
+  index?: string;
+  index_uuid?: string;
 }
 
 export class Refused extends Error {
