@@ -1,13 +1,13 @@
 // The client: what it sends, what it answers, what it refuses before anything is sent.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import * as surface from "kbn-connectors";
 import { ConfigurationError, type Connector, KibanaClient, type KibanaClientOptions } from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
-import { startSandbox } from "./sandbox/sandbox.ts";
-import { sendJson, serve } from "./server.ts";
+import { begin, idsIn, sendJson, serve } from "./server.ts";
 
 const connector = { id: "c1", name: "n", connector_type_id: ".index", is_preconfigured: false };
 
@@ -163,25 +163,25 @@ describe("answers", () => {
 
 for (const version of ["7.17.6", "8.6", "8.19", "9.4"])
   it(`a connector's whole life works with Kibana ${version}`, async (t) => {
-    const sandbox = await startSandbox({ version });
-    t.after(() => sandbox.close());
-    const client = new KibanaClient({ node: sandbox.kibanaUrl, auth: { apiKey: sandbox.apiKey } });
+    const sandbox = await begin(t, { version });
+    const client = new KibanaClient({
+      node: sandbox.kibanaUrl,
+      auth: { username: sandbox.username, password: sandbox.password },
+    });
+    const index = `life-${randomUUID()}`;
     const { body: created } = await client.actions.create({
       name: "life",
       connector_type_id: ".index",
-      config: { index: "life", refresh: true },
+      config: { index, refresh: true },
     });
-    assert.deepEqual(created.config, { index: "life", refresh: true, executionTimeField: null });
+    assert.deepEqual(created.config, { index, refresh: true, executionTimeField: null });
     const { body: run } = await client.actions.execute({ id: created.id, params: { documents: [{ a: 1 }, { a: 2 }] } });
     const ids = run.data.items.map((item) => (item.create ?? item.index)?._id);
-    assert.deepEqual(
-      sandbox.documents("life").map(({ _id }) => _id),
-      ids,
-    );
+    assert.deepEqual(await idsIn(sandbox, index), ids);
     const { body: updated } = await client.actions.update({
       id: created.id,
       name: "life 2",
-      config: { index: "life" },
+      config: { index },
     });
     assert.equal(updated.config?.refresh, false);
     const { body: all } = await client.actions.getAll();

@@ -1,11 +1,11 @@
 // The errors: their classes, messages, outcomes and causes, and that none of them shows a secret.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import * as errors from "kbn-connectors";
 import { ConfigurationError, ConnectorExecutionError, KibanaClient, KibanaError, ResponseError } from "kbn-connectors";
-import { startSandbox } from "./sandbox/sandbox.ts";
-import { sendJson, serve } from "./server.ts";
+import { begin, idsIn, sendJson, serve } from "./server.ts";
 
 const classes: Record<string, unknown> = errors;
 
@@ -53,9 +53,11 @@ describe("an answer that is not 2xx", () => {
     });
 
   it("the message reads as the design says", async (t) => {
-    const sandbox = await startSandbox();
-    t.after(() => sandbox.close());
-    const { actions } = new KibanaClient({ node: sandbox.kibanaUrl, auth: { apiKey: sandbox.apiKey } });
+    const sandbox = await begin(t);
+    const { actions } = new KibanaClient({
+      node: sandbox.kibanaUrl,
+      auth: { username: sandbox.username, password: sandbox.password },
+    });
     const request = { id: "twice", name: "n", connector_type_id: ".index", config: { index: "i" } } as const;
     await actions.create(request);
     const error = await rejection(actions.create(request));
@@ -158,10 +160,13 @@ describe("a run", () => {
 
   for (const version of ["7.17", "8.6", "8.19", "9.4"])
     it(`that Elasticsearch refuses rejects with Kibana ${version}, and says that the good documents are written`, async (t) => {
-      const sandbox = await startSandbox({ version });
-      t.after(() => sandbox.close());
-      const { actions } = new KibanaClient({ node: sandbox.kibanaUrl, auth: { apiKey: sandbox.apiKey } });
-      const { body } = await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" } });
+      const sandbox = await begin(t, { version });
+      const { actions } = new KibanaClient({
+        node: sandbox.kibanaUrl,
+        auth: { username: sandbox.username, password: sandbox.password },
+      });
+      const index = `run-${randomUUID()}`;
+      const { body } = await actions.create({ name: "n", connector_type_id: ".index", config: { index } });
       await actions.execute({ id: body.id, params: { documents: [{ n: 1 }] } });
       const error = await rejection(
         actions.execute({ id: body.id, params: { documents: [{ n: 2 }, { n: "bad" }, { n: 3 }] } }),
@@ -169,7 +174,7 @@ describe("a run", () => {
       assert.ok(error instanceof ConnectorExecutionError, inspect(error));
       assert.match(error.message, /failed to parse field \[n\] of type \[long\]/);
       assert.match(error.hint ?? "", /_mapping\)\. Of several documents, those that fit have been written/);
-      assert.equal(sandbox.documents("i").length, 3);
+      assert.equal((await idsIn(sandbox, index)).length, 3);
     });
 });
 

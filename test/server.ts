@@ -1,7 +1,8 @@
-// A small HTTP server for tests that need an answer which no Kibana gives.
+// The servers of the tests: the sandbox for what Kibana answers, a small one for what no Kibana does.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
 
 /** A request as it stood on the wire. */
 export interface Request {
@@ -41,4 +42,21 @@ export async function serve(
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
+}
+
+/** A sandbox until the test ends; in front of a real Elasticsearch, where REAL_ELASTICSEARCH names one. */
+export async function begin(t: TestContext, options: SandboxOptions = {}): Promise<Sandbox> {
+  const elasticsearch = process.env.REAL_ELASTICSEARCH;
+  const sandbox = await startSandbox({ ...(elasticsearch && { elasticsearch }), ...options });
+  t.after(() => sandbox.close());
+  return sandbox;
+}
+
+/** The `_id`s in an index, whichever Elasticsearch holds it. */
+export async function idsIn({ elasticsearchUrl, username, password }: Sandbox, index: string): Promise<string[]> {
+  const headers = { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
+  await fetch(`${elasticsearchUrl}/${index}/_refresh`, { method: "POST", headers });
+  const answer = await fetch(`${elasticsearchUrl}/${index}/_search`, { headers });
+  const { hits } = (await answer.json()) as { hits: { hits: { _id: string }[] } };
+  return hits.hits.map(({ _id }) => _id);
 }

@@ -1,0 +1,135 @@
+// The package as others install it: what the tarball holds, and that CommonJS and ESM projects can use it.
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { startChild } from "./child.ts";
+import { startSandbox } from "./sandbox/sandbox.ts";
+
+const root = resolve(import.meta.dirname, "..");
+const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-package-"));
+
+async function run(cwd: string, command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { exitCode, stdout, stderr } = await startChild(command, args, { env, cwd, input: "" }).finished;
+  assert.equal(exitCode, 0, stdout + stderr);
+  return stdout;
+}
+
+/** A project that has installed the tarball, with the dependencies of this repository. */
+function project(name: string, packageJson: object): string {
+  const cwd = join(folder, name);
+  mkdirSync(join(cwd, "node_modules"), { recursive: true });
+  for (const dependency of ["undici", "dotenv", "@elastic", "@types"])
+    symlinkSync(join(root, "node_modules", dependency), join(cwd, "node_modules", dependency));
+  cpSync(join(folder, "package"), join(cwd, "node_modules/kbn-connectors"), { recursive: true });
+  writeFileSync(join(cwd, "package.json"), JSON.stringify(packageJson));
+  return cwd;
+}
+
+before(async () => {
+  // Packed in a copy, so that a build here does not disturb another test's.
+  const copy = join(folder, "copy");
+  for (const name of [
+    "package.json",
+    "README.md",
+    "LICENSE",
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "src",
+    "examples",
+  ])
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  await run(copy, "npm", ["pack", "--pack-destination", folder], { HOME: folder });
+  await run(folder, "tar", ["-xzf", "kbn-connectors-0.1.0.tgz"]);
+});
+after(() => rmSync(folder, { recursive: true }));
+
+describe("the tarball", () => {
+  it("holds dist, README and LICENSE, and nothing else", async () => {
+    const files = (await run(folder, "tar", ["-tzf", "kbn-connectors-0.1.0.tgz"])).trim().split("\n");
+    const modules = [
+      "actions",
+      "client",
+      "config",
+      "connector-types",
+      "errors",
+      "index",
+      "options",
+      "serialize",
+      "transport",
+    ];
+    const built = modules.flatMap((name) => [".js", ".js.map", ".d.ts"].map((end) => `package/dist/${name}${end}`));
+    assert.deepEqual(files.sort(), ["package/LICENSE", "package/README.md", "package/package.json", ...built].sort());
+  });
+
+  it("names no path of the machine that made it", async () => {
+    const grep = startChild("grep", ["-rl", root, "package"], { env: {}, cwd: folder, input: "" });
+    assert.equal((await grep.finished).stdout, "");
+  });
+});
+
+const importing = `import { KibanaClient, NotFoundError } from "kbn-connectors";
+import { loadConfig } from "kbn-connectors/config";
+const client: KibanaClient = new KibanaClient(loadConfig({ env: {}, cwd: "/" }).kibana);
+console.log(typeof client.actions.execute, NotFoundError.name);
+`;
+
+describe("an ESM project", () => {
+  it("imports it with plain node", async () => {
+    const cwd = project("esm", { type: "module" });
+    writeFileSync(join(cwd, "index.mjs"), importing.replace(": KibanaClient", ""));
+    assert.equal(await run(cwd, process.execPath, ["index.mjs"]), "function NotFoundError\n");
+  });
+
+  it("loads neither @elastic/elasticsearch nor dotenv with the client alone", async () => {
+    const cwd = project("alone", { type: "module" });
+    for (const name of ["@elastic", "dotenv"]) rmSync(join(cwd, "node_modules", name));
+    writeFileSync(join(cwd, "index.mjs"), `import "kbn-connectors"; console.log("loaded");`);
+    assert.equal(await run(cwd, process.execPath, ["index.mjs"]), "loaded\n");
+  });
+
+  for (const [moduleResolution, module] of [
+    ["nodenext", "nodenext"],
+    ["bundler", "esnext"],
+  ])
+    it(`type-checks against it, its declarations included, under moduleResolution ${moduleResolution}`, async () => {
+      const cwd = project(`types-${moduleResolution}`, { type: "module" });
+      writeFileSync(join(cwd, "index.ts"), importing);
+      const compilerOptions = {
+        module,
+        moduleResolution,
+        target: "es2023",
+        strict: true,
+        noEmit: true,
+        types: ["node"],
+      };
+      writeFileSync(join(cwd, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+      await run(cwd, process.execPath, [join(root, "node_modules/typescript/bin/tsc")]);
+    });
+});
+
+describe("a CommonJS project", () => {
+  it("runs the example pasted into it", async (t) => {
+    const sandbox = await startSandbox();
+    t.after(() => sandbox.close());
+    const cwd = project("cjs", {});
+    cpSync(join(root, "examples/simple-index-connector.ts"), join(cwd, "index.ts"));
+    const tsx = join(root, "node_modules/tsx/dist/cli.mjs");
+    const stdout = await run(cwd, process.execPath, [tsx, "index.ts", "--cleanup"], sandbox.env);
+    assert.match(stdout, /✓ Document verified: .*✓ Connector deleted/s);
+    assert.deepEqual(sandbox.connectors(), []);
+  });
+});
+
+it("the example could be anybody's: no top-level await, and no import from src or test", () => {
+  const example = readFileSync(join(root, "examples/simple-index-connector.ts"), "utf8");
+  assert.doesNotMatch(example, /^await /m);
+  const imports = [...example.matchAll(/(?:from|import\()\s*"([^"]+)"/g)].map(([, name]) => name);
+  assert.deepEqual(imports.filter((name) => !name?.startsWith("node:")).sort(), [
+    "@elastic/elasticsearch",
+    "kbn-connectors",
+    "kbn-connectors/config",
+  ]);
+});
