@@ -157,7 +157,7 @@ export function parseSignal(signal: AbortSignal | undefined): AbortSignal | unde
     // Many calls may share one signal, and from the eleventh on Node would warn of a leak.
     if (signal) setMaxListeners(0, signal);
   } catch {} // a signal that is not Node's own has no such limit
-  return signal;
+  return signal || undefined;
 }
 
 /** The longest delay of a timer: a longer one would fire at once. */

@@ -1,0 +1,15 @@
+// Generated input: a few hundred cases of what `npm run fuzz` tries a hundred thousand times.
+import { randomInt } from "node:crypto";
+import { it } from "node:test";
+import fc from "fast-check";
+import { properties, startRecorder } from "./fuzz/properties.ts";
+
+// A failure prints it, and the input: FUZZ_SEED=... repeats the run.
+const seed = Number(process.env.FUZZ_SEED ?? randomInt(2 ** 31));
+
+for (const { name, check } of properties)
+  it(`${name} (seed ${seed})`, async (t) => {
+    const recorder = await startRecorder();
+    t.after(() => recorder.close());
+    await fc.assert(check(recorder), { seed, numRuns: 50 });
+  });
