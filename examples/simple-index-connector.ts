@@ -167,7 +167,7 @@ async function run(flags: ReturnType<typeof parseFlags>): Promise<number> {
 
   try {
     if (connector && (flags.cleanup || (!flags["no-cleanup"] && (await wantsDeletion(connector.name))))) {
-      connectorState = `Connector ${connector.id} may be left behind: it was being deleted.`;
+      connectorState = `Connector ${connector.id} may be left behind: it was being deleted. ${howToDelete(config, connector.id)}`;
       const deleted = await deleteConnector(client, connector.id);
       connectorState = "The connector was deleted.";
       tell(deleted);
@@ -176,7 +176,7 @@ async function run(flags: ReturnType<typeof parseFlags>): Promise<number> {
   } catch (error) {
     exitCode = 1;
     report(error, config);
-    console.error(`${connectorState} ${documentState}`);
+    console.error(`${connectorState}\n${documentState}`);
   }
   await client.close();
   return exitCode;
@@ -229,7 +229,7 @@ for (const [signal, exitCode] of [
   ["SIGTERM", 143],
 ] as const)
   process.once(signal, () => {
-    console.error(`\nInterrupted. ${connectorState} ${documentState}`);
+    console.error(`\nInterrupted. ${connectorState}\n${documentState}`);
     process.exit(exitCode);
   });
 // A reader that went away (`| head -1`) does not stop the job.
