@@ -1,0 +1,4 @@
+// What it costs to load the client.
+import { KibanaClient } from "kbn-connectors";
+
+void KibanaClient;

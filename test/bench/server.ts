@@ -1,0 +1,71 @@
+// The server of the benchmark, in a process of its own: answers what Kibana answers, from memory.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+const connector = JSON.stringify({
+  id: "items-1-kept",
+  name: "My Connected Index Connector",
+  config: { index: "miconnectedindex", refresh: true, executionTimeField: "@timestamp" },
+  connector_type_id: ".index",
+  is_preconfigured: false,
+  is_deprecated: false,
+  is_missing_secrets: false,
+  is_system_action: false,
+});
+
+function run(documents: number): string {
+  const items = Array.from({ length: documents }, (_, at) => ({
+    create: {
+      _index: "miconnectedindex",
+      _id: `8pZ-${String(at).padStart(16, "0")}`,
+      _version: 1,
+      result: "created",
+      _shards: { total: 2, successful: 1, failed: 0 },
+      _seq_no: at,
+      _primary_term: 1,
+      status: 201,
+    },
+  }));
+  return JSON.stringify({ connector_id: "items-1", status: "ok", data: { took: 1, errors: false, items } });
+}
+
+const runs = new Map<string, Buffer>();
+/** The document of the latest run, for it to be read back. */
+let written: unknown;
+
+/** The id says what the run has to answer, so that no request has to be parsed: `items-1000-after-25`. */
+function answerTo(method: string, url: string): { status: number; body: Buffer | string; delay: number } {
+  const [, items, delay] = /\/items-(\d+)(?:-kept)?(?:-after-(\d+))?\/_execute$/.exec(url) ?? [];
+  if (method === "DELETE") return { status: 204, body: "", delay: 0 };
+  if (url.includes("/_doc/")) return { status: 200, body: JSON.stringify({ found: true, _source: written }), delay: 0 };
+  if (items === undefined) return { status: 200, body: connector, delay: 0 };
+  const body = runs.get(items) ?? Buffer.from(run(Number(items)));
+  runs.set(items, body);
+  return { status: 200, body, delay: Number(delay ?? 0) };
+}
+
+const server = createServer((request, response) => {
+  // The connector that `create` gives is the only one whose documents are kept.
+  if (request.url?.endsWith("/items-1-kept/_execute"))
+    request.once("data", (chunk: Buffer) => {
+      written = JSON.parse(chunk.toString()).params.documents[0];
+    });
+  request.resume().once("end", () => {
+    const { status, body, delay } = answerTo(request.method ?? "", request.url ?? "");
+    const send = () =>
+      response
+        .writeHead(status, {
+          "content-type": "application/json; charset=utf-8",
+          "kbn-name": "bench",
+          ...(request.url?.includes("/_doc/") && { "x-elastic-product": "Elasticsearch" }),
+          "cache-control": "private, no-cache, no-store, must-revalidate",
+          ...(status === 204 ? {} : { "content-length": Buffer.byteLength(body) }),
+        })
+        .end(body);
+    if (delay) setTimeout(send, delay);
+    else send();
+  });
+});
+server.keepAliveTimeout = 120_000; // Kibana's own
+server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
+process.once("disconnect", () => process.exit());
