@@ -50,10 +50,18 @@ function findFaultInside(value: object, ancestors: object[]): Fault | undefined 
   if ("toJSON" in value && typeof value.toJSON === "function") return findFault(value.toJSON(), ancestors);
   if (ancestors.length > 500) return fault("is nested too deep.");
   ancestors.push(value);
-  for (const [key, inner] of Object.entries(value)) {
-    const found = key === "__proto__" ? fault("Kibana refuses this key.") : findFault(inner, ancestors);
-    if (found) {
-      const step = Array.isArray(value) ? `[${key}]` : /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+  if (Array.isArray(value)) {
+    // By index: making the keys of a long array would cost more than the whole check.
+    for (let index = 0; index < value.length; index++) {
+      const found = findFault(value[index], ancestors);
+      if (found) return fault(found.problem, `[${index}]${found.path}`);
+    }
+  } else {
+    for (const key of Object.keys(value)) {
+      const inner = (value as Record<string, unknown>)[key];
+      const found = key === "__proto__" ? fault("Kibana refuses this key.") : findFault(inner, ancestors);
+      if (!found) continue;
+      const step = /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
       return fault(found.problem, step + found.path);
     }
   }
