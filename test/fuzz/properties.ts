@@ -152,20 +152,24 @@ export const properties: Property[] = [
   {
     name: "an id is refused, or arrives whole in its one place of the path",
     check: (recorder) =>
-      fc.asyncProperty(text, fc.constantFrom("get", "update", "delete", "execute", "create"), async (id, method) => {
-        const { request } = await send(recorder, plain(recorder), async ({ actions }) => {
-          if (method === "create") await actions.create({ id, name: "n", connector_type_id: ".x" });
-          else if (method === "update") await actions.update({ id, name: "n" });
-          else if (method === "execute") await actions.execute({ id, params: {} });
-          else await actions[method as "get" | "delete"]({ id });
-        });
-        if (!request) return;
-        assertInside(request, "/api/actions/connector/");
-        const [place = "", ...rest] = request.path.slice("/api/actions/connector/".length).split("/");
-        assert.equal(decodeURIComponent(place), id);
-        assert.deepEqual(rest, method === "execute" ? ["_execute"] : []);
-        assertHeaders(request);
-      }),
+      fc.asyncProperty(
+        fc.oneof({ weight: 3, arbitrary: text }, { weight: 1, arbitrary: fc.constantFrom("", ".", "..") }),
+        fc.constantFrom("get", "update", "delete", "execute", "create"),
+        async (id, method) => {
+          const { request } = await send(recorder, plain(recorder), async ({ actions }) => {
+            if (method === "create") await actions.create({ id, name: "n", connector_type_id: ".x" });
+            else if (method === "update") await actions.update({ id, name: "n" });
+            else if (method === "execute") await actions.execute({ id, params: {} });
+            else await actions[method as "get" | "delete"]({ id });
+          });
+          if (!request) return;
+          assertInside(request, "/api/actions/connector/");
+          const [place = "", ...rest] = request.path.slice("/api/actions/connector/".length).split("/");
+          assert.equal(decodeURIComponent(place), id);
+          assert.deepEqual(rest, method === "execute" ? ["_execute"] : []);
+          assertHeaders(request);
+        },
+      ),
   },
   {
     name: "a space is refused, or is the one part of the path between the base path and /api",
@@ -251,6 +255,35 @@ export const properties: Property[] = [
       }),
   },
   {
+    name: "a value that JSON would change is refused wherever it stands, and named by its path",
+    check: (recorder) =>
+      fc.asyncProperty(
+        fc.array(
+          key.filter((step) => step !== "__proto__"),
+          { minLength: 1, maxLength: 6 },
+        ),
+        fc.constantFrom<unknown>(
+          Number.NaN,
+          Number.NEGATIVE_INFINITY,
+          1n,
+          new Map(),
+          new Set(),
+          Symbol(),
+          () => 1,
+          new Date("x"),
+        ),
+        json,
+        async (path, value, neighbour) => {
+          const nested = path.reduceRight<unknown>((inner, step) => ({ before: neighbour, [step]: [inner] }), value);
+          const { request, error } = await send(recorder, plain(recorder), ({ actions }) =>
+            actions.execute({ id: "c", params: { documents: [nested as object] } }),
+          );
+          assert.equal(request, undefined);
+          assert.match(error?.message ?? "", /^documents\[0\]/);
+        },
+      ),
+  },
+  {
     name: "an API key is refused, or arrives as one word after ApiKey",
     check: (recorder) =>
       fc.asyncProperty(
@@ -288,7 +321,11 @@ export const properties: Property[] = [
     name: "headers are refused, or arrive as they are, and bring no other",
     check: (recorder) =>
       fc.asyncProperty(
-        fc.dictionary(fc.oneof(fc.stringMatching(/^[a-zA-Z-]{1,12}$/), text), fc.oneof(text, anything), { maxKeys: 3 }),
+        fc.dictionary(
+          fc.oneof(fc.stringMatching(/^[a-zA-Z-]{1,12}$/), text, fc.constantFrom("Host", "content-length", "Kbn-Xsrf")),
+          fc.oneof(text, anything),
+          { maxKeys: 3 },
+        ),
         fc.boolean(),
         async (headers, ofTheCall) => {
           const passed = headers as Record<string, string>;
@@ -298,6 +335,7 @@ export const properties: Property[] = [
             ({ actions }) => actions.get({ id: "c" }, ofTheCall ? { headers: passed } : {}),
           );
           if (!request) return;
+          assert.ok(!Object.keys(headers).some((name) => /^(host|content-length|kbn-xsrf)$/i.test(name)));
           assert.equal(request.path, "/api/actions/connector/c");
           const wanted = Object.entries(headers).map(([name, value]) => [
             name.toLowerCase(),
@@ -328,6 +366,7 @@ export const properties: Property[] = [
         fc.constantFrom("create", "get", "update", "delete", "execute", "listTypes"),
         fc.oneof(
           anything,
+          fc.constantFrom(undefined, null, "c", 1),
           fc.record({ id: anything, name: anything, connector_type_id: anything, config: anything, params: anything }),
         ),
         fc.oneof(
