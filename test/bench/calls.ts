@@ -55,12 +55,12 @@ export async function measureCalls(origin: string, { generations, rounds }: { ge
     const names = [...new Set([client, ...cases.flatMap(({ others }) => Object.keys(others))])];
     const children = new Map(names.map((name) => [name, start("caller.js", [name, origin])]));
     const participants = cases.map(({ others }) => [client, ...Object.keys(others)]);
-    for (let round = -2; round < rounds; round++)
+    for (let round = -1; round < rounds; round++)
       for (const [at, { name, round: work }] of cases.entries()) {
         const order = participants[at] ?? [];
         order.push(...order.splice(0, 1)); // another one begins each time
         for (const who of order) {
-          const warmUp = round < 0 ? { ...work, calls: work.calls * 3 } : work;
+          const warmUp = round < 0 ? { ...work, calls: work.calls * 4 } : work;
           const result = await ask(children.get(who), warmUp);
           if (round < 0) continue;
           const key = `${name}\n${who}`;

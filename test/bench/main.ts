@@ -36,13 +36,15 @@ try {
   );
   const { quick } = options;
   const parts: Record<string, () => Promise<Row[]>> = {
-    calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 3, rounds: 12 }),
-    startup: () => measureStartup(origin, { rounds: quick ? 2 : 15, missing }),
-    scale: () => measureScale(origin, { rounds: quick ? 3 : 12 }),
+    calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 3, rounds: 10 }),
+    startup: () => measureStartup(origin, { rounds: quick ? 2 : 12, missing }),
+    scale: () => measureScale(origin, { rounds: quick ? 3 : 10 }),
   };
   for (const name of options.only) {
     console.log(`Measuring ${name} ...`);
-    rows.push(...((await parts[name]?.()) ?? []));
+    const measure = parts[name];
+    if (!measure) throw new Error(`--only ${name}: must be one of ${Object.keys(parts).join(", ")}.`);
+    rows.push(...(await measure()));
   }
 } finally {
   server.disconnect();
