@@ -62,7 +62,7 @@ function intercept({ server, response }: Exchange, handle: () => Promise<Answer>
 }
 
 const { signal } = new AbortController(); // one for all calls, as in a long-lived program
-const options = { signal, requestTimeout: 500 };
+const options = { signal, requestTimeout: 2000 };
 const { id } = connector;
 
 function call(index: number): Promise<unknown> {
