@@ -30,7 +30,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "execute, 1 document, 50 at once",
-    round: { ...one, calls: 1000, atOnce: 50 },
+    round: { ...one, calls: 600, atOnce: 50 },
     others: {
       "undici.request": { wall: 0.7 },
       "undici dispatch": { wall: 1.1 },
@@ -60,7 +60,7 @@ export async function measureCalls(origin: string, { generations, rounds }: { ge
         const order = participants[at] ?? [];
         order.push(...order.splice(0, 1)); // another one begins each time
         for (const who of order) {
-          const warmUp = round < 0 ? { ...work, calls: work.calls * 4 } : work;
+          const warmUp = round < 0 ? { ...work, calls: work.calls * 3 } : work;
           const result = await ask(children.get(who), warmUp);
           if (round < 0) continue;
           const key = `${name}\n${who}`;

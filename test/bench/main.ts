@@ -38,7 +38,7 @@ try {
   const parts: Record<string, () => Promise<Row[]>> = {
     calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 3, rounds: 10 }),
     startup: () => measureStartup(origin, { rounds: quick ? 2 : 12, missing }),
-    scale: () => measureScale(origin, { rounds: quick ? 3 : 10 }),
+    scale: () => measureScale(origin, { rounds: quick ? 2 : 10 }),
   };
   for (const name of options.only) {
     console.log(`Measuring ${name} ...`);
