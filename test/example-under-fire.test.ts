@@ -1,35 +1,11 @@
 // The example under fire: killed or failing at every request, what it says was left behind is what is left behind.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, describe, it, type TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
-import { type Child, startChild } from "./child.ts";
+import { describe, it, type TestContext } from "node:test";
+import { type Child, compile, startChild, temporaryFolder } from "./child.ts";
 import { type Answer, type Exchange, type Sandbox, startSandbox } from "./sandbox/sandbox.ts";
 
-const root = fileURLToPath(new URL("../", import.meta.url));
-const project = realpathSync(mkdtempSync(join(tmpdir(), "kbn-connectors-under-fire-")));
-after(() => rmSync(project, { recursive: true }));
-compile();
-
-/** The example in JavaScript beside an installed package: it starts in a third of the time. */
-function compile() {
-  const modules = join(project, "node_modules");
-  mkdirSync(join(modules, "kbn-connectors"), { recursive: true });
-  symlinkSync(join(project, "src"), join(modules, "kbn-connectors/dist"));
-  copyFileSync(join(root, "package.json"), join(modules, "kbn-connectors/package.json"));
-  for (const name of ["@elastic", "dotenv", "undici"])
-    symlinkSync(join(root, "node_modules", name), join(modules, name));
-  mkdirSync(join(project, "empty"));
-  writeFileSync(join(project, "package.json"), '{"type":"module"}');
-  const compilerOptions = { rootDir: root, outDir: project, types: [], noCheck: true };
-  const include = [join(root, "src"), join(root, "examples")];
-  const extended = join(root, "tsconfig.build.json");
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ extends: extended, compilerOptions, include }));
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", project]);
-}
+const example = compile("examples/simple-index-connector.ts");
+const empty = temporaryFolder();
 
 /** What the example does, request by request; `look` only after a delete that failed. */
 const steps = ["create", "execute", "verify", "read", "delete", "look"] as const;
@@ -57,10 +33,10 @@ async function runExample(t: TestContext, { flag, faults, readsBack = "read" in 
     const fault = faults[step];
     return fault && child ? await fault(exchange, handle, child) : await handle();
   };
-  child = startChild(process.execPath, [join(project, "examples/simple-index-connector.js"), flag], {
+  child = startChild(process.execPath, [...example, flag], {
     // Reading back costs the child 0.3 seconds of start-up.
     env: { ...sandbox.env, ...(!readsBack && { ELASTICSEARCH_URL: "" }) },
-    cwd: join(project, "empty"),
+    cwd: empty,
     input: "",
   });
   const { exitCode, stdout, stderr } = await child.finished;

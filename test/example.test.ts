@@ -1,67 +1,24 @@
 // The example as people run it: a real child process against the sandbox, with every fault that may come in between.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Child, type Finished, startChild } from "./child.ts";
+import { type Child, compile, type Finished, startChild, temporaryFolder } from "./child.ts";
 import { type Answer, type Exchange, type Intercept, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const example = join(root, "examples/simple-index-connector.ts");
 const question = "Delete the connector? (y/N): ";
 
-// As documented, by tsx, it takes most of a second to start. What does not depend on that runs compiled, next to an
-// installed package, which takes a third.
+// As documented, by tsx, it takes most of a second to start. What does not depend on that runs compiled.
 const asDocumented = ["--import", import.meta.resolve("tsx"), example];
-const project = installAndCompile();
-const compiled = [join(project, "examples/simple-index-connector.js")];
-after(() => rmSync(project, { recursive: true }));
+const compiled = compile("examples/simple-index-connector.ts");
 
-function temporaryFolder(): string {
-  return realpathSync(mkdtempSync(join(tmpdir(), "kbn-connectors-example-")));
-}
-
-/** Somebody's project with the package in node_modules, and the example in JavaScript. */
-function installAndCompile(): string {
-  const folder = temporaryFolder();
-  const modules = join(folder, "node_modules");
-  mkdirSync(join(modules, "kbn-connectors"), { recursive: true });
-  symlinkSync(join(folder, "src"), join(modules, "kbn-connectors/dist"));
-  copyFileSync(join(root, "package.json"), join(modules, "kbn-connectors/package.json"));
-  for (const name of ["@elastic", "dotenv", "undici"])
-    symlinkSync(join(root, "node_modules", name), join(modules, name));
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  const configuration = {
-    extends: join(root, "tsconfig.build.json"),
-    compilerOptions: { rootDir: root, outDir: folder, types: [], noCheck: true },
-    include: [join(root, "src"), join(root, "examples")],
-  };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration));
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder]);
-  return folder;
-}
-
-/** A folder of its own for the child to work in, so that nobody's .env or elastic-start-local/ is found. */
-function emptyFolder(t: TestContext): string {
-  const folder = temporaryFolder();
-  t.after(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
+/** For the child to work in, so that nobody's .env or elastic-start-local/ is found. */
+const empty = temporaryFolder();
 
 async function sandboxFor(t: TestContext, options: SandboxOptions = {}) {
   const sandbox = await startSandbox(options);
@@ -82,10 +39,7 @@ interface Run {
 }
 
 /** Starts the example. However it ends, it must have shown no credential and no stack trace. */
-function start(
-  t: TestContext,
-  { env, flags = [], input, cwd = emptyFolder(t), shell, program = compiled }: Run,
-): Child {
+function start(t: TestContext, { env, flags = [], input, cwd = empty, shell, program = compiled }: Run): Child {
   const command: [string, ...string[]] = [process.execPath, ...program, ...flags];
   const [file, ...args] = shell ? shell(command.map((word) => `'${word}'`).join(" ")) : command;
   const tsconfig = { TSX_TSCONFIG_PATH: join(root, "tsconfig.json") };
@@ -296,7 +250,7 @@ describe("what it prints and does", { concurrency: 4 }, () => {
 
   test("with start-local's file alone it prints just what the README shows", async (t) => {
     const sandbox = await sandboxFor(t);
-    const cwd = emptyFolder(t);
+    const cwd = temporaryFolder();
     mkdirSync(join(cwd, "elastic-start-local"));
     const port = (address: string) => new URL(address).port;
     writeFileSync(
@@ -427,7 +381,7 @@ describe("failures before there is a connector", { concurrency: 4 }, () => {
     });
 
   test("if start-local is installed but not running, it says how to start it", async (t) => {
-    const cwd = emptyFolder(t);
+    const cwd = temporaryFolder();
     mkdirSync(join(cwd, "elastic-start-local"));
     const { port } = new URL(await unusedAddress());
     writeFileSync(join(cwd, "elastic-start-local/.env"), `ES_LOCAL_PASSWORD=changeme\nKIBANA_LOCAL_PORT=${port}\n`);
@@ -800,32 +754,6 @@ describe("a reader that goes away", { concurrency: 4 }, () => {
     assert.equal(exitCode, 0);
     assert.ok(stderr.includes(only(sandbox.connectors()).id));
     assert.equal(sandbox.documents("miconnectedindex").length, 1);
-  });
-});
-
-describe("the file as something to copy", { concurrency: 4 }, () => {
-  const text = readFileSync(example, "utf8");
-
-  test("it imports nothing but node's modules and packages by their names", () => {
-    const imported = [...text.matchAll(/(?:\bfrom|\bimport\(?)\s*"([^"]+)"/g)].map(([, module]) => module ?? "");
-    assert.deepEqual(imported.filter((module) => !module.startsWith("node:")).sort(), [
-      "@elastic/elasticsearch",
-      "kbn-connectors",
-      "kbn-connectors/config",
-    ]);
-  });
-
-  test("pasted into a CommonJS project with the package installed, it runs", async (t) => {
-    const sandbox = await sandboxFor(t);
-    const cwd = emptyFolder(t);
-    writeFileSync(join(cwd, "package.json"), "{}");
-    writeFileSync(join(cwd, "tsconfig.json"), "{}");
-    writeFileSync(join(cwd, "index.ts"), text);
-    symlinkSync(join(project, "node_modules"), join(cwd, "node_modules"));
-    const env = { ...sandbox.env, TSX_TSCONFIG_PATH: join(cwd, "tsconfig.json") };
-    const program = [...asDocumented.slice(0, 2), "index.ts"];
-    const { exitCode, stdout, stderr } = await run(t, { env, cwd, program, flags: ["--cleanup"] });
-    assert.deepEqual([exitCode, stderr, checked(stdout)], [0, "", deleted]);
   });
 });
 

@@ -5,6 +5,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
+import { compile } from "./child.ts";
+
+const program = compile("test/sandbox/main.ts", "esm");
 
 interface Ended {
   code: number | null;
@@ -20,7 +23,7 @@ interface Running {
 }
 
 function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Running {
-  const child = spawn(process.execPath, ["--import", "tsx", "test/sandbox/main.ts", ...args], {
+  const child = spawn(process.execPath, [...program, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
