@@ -192,7 +192,7 @@ function tell(text: string) {
 function report(error: unknown, config?: Config) {
   console.error(`\n✗ ${error instanceof Error ? error.message : String(error)}`);
   if (error instanceof KibanaError && error.hint) console.error(`  ${error.hint}`);
-  if (error instanceof ConnectionError && error.code === "ECONNREFUSED" && config)
+  if (error instanceof ConnectionError && config && error.hint?.startsWith("Nothing listens"))
     console.error(`  ${config.ifUnreachable}`);
 }
 

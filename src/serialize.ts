@@ -42,23 +42,25 @@ function fault(problem: string, path = ""): Fault {
 }
 
 function findFaultInside(value: object, ancestors: object[]): Fault | undefined {
-  if (value instanceof Date)
-    return Number.isNaN(value.getTime()) ? fault("an invalid date would be stored as null.") : undefined;
+  if (ancestors.includes(value)) return fault("contains itself.");
+  if ("toJSON" in value && typeof value.toJSON === "function")
+    return value instanceof Date && Number.isNaN(value.getTime())
+      ? fault("an invalid date would be stored as null.")
+      : findFault(value.toJSON(), ancestors);
   if (value instanceof Map || value instanceof Set)
     return fault(`a ${value.constructor.name} would be stored as {}. Pass an object or an array.`);
-  if (ancestors.includes(value)) return fault("contains itself.");
-  if ("toJSON" in value && typeof value.toJSON === "function") return findFault(value.toJSON(), ancestors);
   if (ancestors.length > 500) return fault("is nested too deep.");
   ancestors.push(value);
   if (Array.isArray(value)) {
-    // By index: making the keys of a long array would cost more than the whole check.
     for (let index = 0; index < value.length; index++) {
       const found = findFault(value[index], ancestors);
       if (found) return fault(found.problem, `[${index}]${found.path}`);
     }
   } else {
-    for (const key of Object.keys(value)) {
+    // In place: a list of the keys of each of 4000 documents would double the cost of the check.
+    for (const key in value) {
       const inner = (value as Record<string, unknown>)[key];
+      if ((typeof inner === "string" && key !== "__proto__") || !Object.hasOwn(value, key)) continue;
       const found = key === "__proto__" ? fault("Kibana refuses this key.") : findFault(inner, ancestors);
       if (!found) continue;
       const step = /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;

@@ -202,3 +202,17 @@ it("the tables of methods and errors name what there is", () => {
   const exported = Object.keys(surface).filter((name) => name.endsWith("Error") && name !== "KibanaError");
   assert.deepEqual(errors.sort(), exported.sort());
 });
+
+it("the figures are those of the benchmark's last run", () => {
+  const { rows, machine } = JSON.parse(readFileSync(join(root, "test/bench/results.json"), "utf8")) as {
+    rows: { what: string; who: string; median: number }[];
+    machine: { processor: string; node: string };
+  };
+  const median = (what: string, who: string) => rows.find((row) => row.what === what && row.who === who)?.median;
+  for (const who of ["kbn-connectors", "undici dispatch", "undici.request", "node:http", "fetch"]) {
+    const sequential = median("execute, 1 document, one at a time, time", who)?.toFixed(0);
+    const together = median("execute, 1 document, 50 at once, time", who)?.toFixed(0);
+    assert.ok(readme.includes(`| ${who} | ${sequential} µs | ${together} µs |`), who);
+  }
+  assert.ok(readme.includes(`Node ${machine.node.slice(1)} on ${machine.processor}`));
+});
