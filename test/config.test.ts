@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { inspect, parseEnv } from "node:util";
+import { inspect } from "node:util";
 import { ConfigurationError } from "kbn-connectors";
 import { loadConfig } from "kbn-connectors/config";
 
@@ -99,7 +99,8 @@ test("a blank value counts as unset in the environment, in .env and in start-loc
     "elastic-start-local/.env": startLocalEnv,
     "elastic-start-local/.env.local": "ES_LOCAL_API_KEY=\nES_LOCAL_PASSWORD=\nKIBANA_LOCAL_PORT=\nES_LOCAL_URL=\n",
   });
-  const config = loadConfig({ env: { ...parseEnv(blank), KIBANA_SPACE: " ", ES_LOCAL_DIR: "" }, cwd });
+  const env = { KIBANA_URL: "", KIBANA_API_KEY: "  ", KIBANA_USERNAME: "", KIBANA_SPACE: " ", ES_LOCAL_DIR: "" };
+  const config = loadConfig({ env, cwd });
   assert.deepEqual(config.kibana, { node: "http://localhost:5602", auth: { apiKey: encodedKey } });
   assert.deepEqual(config.elasticsearch, { node: "http://localhost:9201", auth: { apiKey: encodedKey } });
   assert.equal(config.url, "http://localhost:5602");
