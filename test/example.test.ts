@@ -283,6 +283,7 @@ describe("what it prints and does", { concurrency: 4 }, () => {
 
   for (const [version, item] of [
     ["7.17", "index"],
+    ["8.6", "create"],
     ["8.19", "create"],
     ["9.4", "create"],
   ] as const)
