@@ -16,8 +16,8 @@ export interface Finished {
 }
 
 export interface Child {
-  /** Resolves once standard output has this text; rejects if the child ends without it. */
-  printed(text: string): Promise<void>;
+  /** Standard output so far, once it has this text; rejects if the child ends without it. */
+  printed(text: string): Promise<string>;
   /** Writes to standard input and leaves it open. */
   type(text: string): void;
   kill(signal: NodeJS.Signals): void;
@@ -60,7 +60,7 @@ export function startChild(command: string, args: readonly string[], { env, cwd,
     printed: (text) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          if (stdout.includes(text)) resolve();
+          if (stdout.includes(text)) resolve(stdout);
         };
         child.stdout.on("data", look);
         child.once("close", () => reject(new Error(`It ended without printing "${text}":\n${stdout}\n${stderr}`)));

@@ -1,7 +1,7 @@
 // Every fault times every call: it ends with the right error, once, and shows no secret.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
@@ -13,6 +13,7 @@ import {
   type RequestOptions,
   type ResponseError,
 } from "kbn-connectors";
+import { listen } from "./server.ts";
 
 const secrets = {
   password: "hunter2-correct-horse",
@@ -56,21 +57,6 @@ interface Fault {
 
 const certificate = (name: string) => readFileSync(new URL(`tls/${name}`, import.meta.url));
 const key = certificate("worthless.key");
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket.on("error", () => {}));
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 type Answer = (socket: Socket, request: string) => void;
 

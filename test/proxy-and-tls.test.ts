@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttpsServer, type ServerOptions } from "node:https";
-import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
+import { connect, createServer as createTcpServer, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ import { inspect } from "node:util";
 import { ConnectionError, KibanaClient, KibanaError, TimeoutError, type TlsOptions } from "kbn-connectors";
 import { loadConfig } from "kbn-connectors/config";
 import { ProxyAgent } from "undici";
+import { listen } from "./server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
 const password = "hunter2-correct-horse";
@@ -34,19 +35,6 @@ function setProxies(t: TestContext, env: Record<string, string>) {
   });
   for (const name of variables) delete process.env[name];
   Object.assign(process.env, env);
-}
-
-async function listen(t: TestContext, server: Server | ReturnType<typeof createTcpServer>): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => sockets.add(socket.on("error", () => {})));
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 /** A Kibana that answers every request with a connector, and the requests that came. */

@@ -1,61 +1,29 @@
 // The sandbox's command line, as real child processes.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import { compile } from "./child.ts";
+import { type Child, compile, startChild } from "./child.ts";
 
 const program = compile("test/sandbox/main.ts", "esm");
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface Running {
-  child: ChildProcess;
-  /** Standard output so far, once it has this text. */
-  printed(text: string): Promise<string>;
-  ended: Promise<Ended>;
-}
-
-function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Running {
-  const child = spawn(process.execPath, [...program, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  t.after(() => void child.kill("SIGKILL"));
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  return {
-    child,
-    async printed(text) {
-      while (!stdout.includes(text)) await once(child.stdout, "data");
-      return stdout;
-    },
-    ended: once(child, "close").then(([code]) => ({ code, stdout, stderr })),
-  };
+function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Child {
+  const child = startChild(process.execPath, [...program, ...args], { env, cwd: process.cwd(), input: "" });
+  t.after(() => child.kill("SIGKILL"));
+  return child;
 }
 
 const script = (code: string, ...args: string[]) => [process.execPath, "-e", code, "--", ...args];
 
 describe("npm run sandbox", { concurrency: true }, () => {
   test("without a command it prints variables to export, serves, and ends with Ctrl-C", async (t) => {
-    const { child, printed, ended } = sandbox(t, ["--no-auth", "--base-path", "/kbn"]);
+    const { kill, printed, finished } = sandbox(t, ["--no-auth", "--base-path", "/kbn"]);
     const lines = await printed("ELASTICSEARCH_URL");
     const url = /^export KIBANA_URL='(http:\/\/127\.0\.0\.1:\d+\/kbn)'$/m.exec(lines)?.[1] ?? "";
     assert.equal((await fetch(`${url}/api/actions/connectors`)).status, 200);
-    child.kill("SIGINT");
-    assert.equal((await ended).code, 0);
+    kill("SIGINT");
+    assert.equal((await finished).exitCode, 0);
     await assert.rejects(fetch(url), "nothing listens any more");
   });
 
@@ -65,27 +33,27 @@ describe("npm run sandbox", { concurrency: true }, () => {
     const headers = { authorization: "Basic " + btoa(u + ":" + p) };
     const answers = await Promise.all([KIBANA_URL + "/api/actions/connector_types", ELASTICSEARCH_URL].map((url) => fetch(url, { headers })));
     console.log(answers.map(({ status }) => status).join(), JSON.stringify([KIBANA_API_KEY, KIBANA_SPACE]), (await answers[1].json()).version.number);`;
-    const { ended } = sandbox(t, ["--kibana", "8.19", process.execPath, "--input-type=module", "-e", look], {
+    const { finished } = sandbox(t, ["--kibana", "8.19", process.execPath, "--input-type=module", "-e", look], {
       KIBANA_API_KEY: "mine",
       KIBANA_SPACE: "mine",
     });
-    assert.deepEqual(await ended, { code: 0, stdout: '200,200 ["",""] 8.19.4\n', stderr: "" });
+    assert.deepEqual(await finished, { exitCode: 0, stdout: '200,200 ["",""] 8.19.4\n', stderr: "" });
   });
 
   test("the command's exit code is passed on, its signal as 128 and its number", async (t) => {
     const exits = sandbox(t, script("process.exit(7)"));
     const killed = sandbox(t, script("process.kill(process.pid, 'SIGKILL')"));
-    assert.equal((await exits.ended).code, 7);
-    assert.equal((await killed.ended).code, 137);
+    assert.equal((await exits.finished).exitCode, 7);
+    assert.equal((await killed.finished).exitCode, 137);
   });
 
   test("the options end where the command begins", async (t) => {
-    const { ended } = sandbox(t, [
+    const { finished } = sandbox(t, [
       "--state",
       "no-encryption-key",
       ...script("console.log(process.argv.slice(1).join())", "--port", "x"),
     ]);
-    assert.deepEqual(await ended, { code: 0, stdout: "--port,x\n", stderr: "" });
+    assert.deepEqual(await finished, { exitCode: 0, stdout: "--port,x\n", stderr: "" });
   });
 
   test("a signal goes to the command, and the sandbox waits for it", async (t) => {
@@ -93,19 +61,19 @@ describe("npm run sandbox", { concurrency: true }, () => {
       "process.on('SIGINT', () => { console.log('cleaned up'); process.exit(5); }); setInterval(() => {}, 1000); console.log('ready');";
     const interrupted = sandbox(t, script(patient));
     await interrupted.printed("ready");
-    interrupted.child.kill("SIGINT");
-    assert.deepEqual(await interrupted.ended, { code: 5, stdout: "ready\ncleaned up\n", stderr: "" });
+    interrupted.kill("SIGINT");
+    assert.deepEqual(await interrupted.finished, { exitCode: 5, stdout: "ready\ncleaned up\n", stderr: "" });
     const terminated = sandbox(t, script(patient));
     await terminated.printed("ready");
-    terminated.child.kill("SIGTERM");
-    assert.equal((await terminated.ended).code, 143);
+    terminated.kill("SIGTERM");
+    assert.equal((await terminated.finished).exitCode, 143);
   });
 
   test("a state can be switched on", async (t) => {
     const look =
       "fetch(process.env.KIBANA_URL).then(async (a) => console.log(a.status, a.headers.get('retry-after'), await a.text()))";
-    const { ended } = sandbox(t, ["--state=not-ready", ...script(look)]);
-    assert.equal((await ended).stdout, "503 30 Kibana server is not ready yet\n");
+    const { finished } = sandbox(t, ["--state=not-ready", ...script(look)]);
+    assert.equal((await finished).stdout, "503 30 Kibana server is not ready yet\n");
   });
 
   test("wrong options say what is wrong and how it works, with exit code 2", async (t) => {
@@ -119,17 +87,17 @@ describe("npm run sandbox", { concurrency: true }, () => {
       [["--state", "sleepy"], /^--state "sleepy" is none of not-ready, /],
       [["--state", "slow=soon"], /^--state "slow=soon" is none of/],
     ];
-    const results = await Promise.all(wrong.map(([args]) => sandbox(t, args).ended));
-    for (const [index, { code, stdout, stderr }] of results.entries()) {
-      assert.deepEqual([code, stdout], [2, ""], wrong[index]?.[0].join(" "));
+    const results = await Promise.all(wrong.map(([args]) => sandbox(t, args).finished));
+    for (const [index, { exitCode, stdout, stderr }] of results.entries()) {
+      assert.deepEqual([exitCode, stdout], [2, ""], wrong[index]?.[0].join(" "));
       assert.match(stderr, wrong[index]?.[1] ?? /never/);
       assert.match(stderr, /Usage: npm run sandbox/);
     }
   });
 
   test("--help prints the options", async (t) => {
-    const { code, stdout } = await sandbox(t, ["--help"]).ended;
-    assert.equal(code, 0);
+    const { exitCode, stdout } = await sandbox(t, ["--help"]).finished;
+    assert.equal(exitCode, 0);
     for (const option of ["--kibana", "--port", "--no-auth", "--base-path", "--elasticsearch", "--state"])
       assert.ok(stdout.includes(option));
   });
@@ -140,12 +108,16 @@ describe("npm run sandbox", { concurrency: true }, () => {
     await once(other, "listening");
     const { port } = other.address() as AddressInfo;
     const [taken, missing] = await Promise.all([
-      sandbox(t, ["--port", String(port)]).ended,
-      sandbox(t, ["no-such-command-anywhere"]).ended,
+      sandbox(t, ["--port", String(port)]).finished,
+      sandbox(t, ["no-such-command-anywhere"]).finished,
     ]);
-    assert.deepEqual(taken, { code: 1, stdout: "", stderr: `Port ${port} is in use: choose another with --port.\n` });
+    assert.deepEqual(taken, {
+      exitCode: 1,
+      stdout: "",
+      stderr: `Port ${port} is in use: choose another with --port.\n`,
+    });
     assert.deepEqual(missing, {
-      code: 127,
+      exitCode: 127,
       stdout: "",
       stderr: "no-such-command-anywhere cannot be started: no such command\n",
     });

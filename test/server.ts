@@ -1,6 +1,6 @@
 // The servers of the tests: the sandbox for what Kibana answers, a small one for what no Kibana does.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
 
@@ -30,14 +30,21 @@ export async function serve(
       else sendJson(response, 200, answer);
     });
   });
+  return { url: `http://127.0.0.1:${await listen(t, server)}`, requests };
+}
+
+/** The port of a server that listens until the test ends, and then ends all its connections. */
+export async function listen(t: TestContext, server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => sockets.add(socket.on("error", () => {})));
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
   t.after(() => {
-    server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
+  return (server.address() as AddressInfo).port;
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
