@@ -1,7 +1,8 @@
 // The client: options in, `actions` out.
 import { Actions } from "./actions.ts";
+import type { Connections } from "./connections.ts";
 import type { KibanaClientOptions } from "./options.ts";
-import { type Connections, Transport } from "./transport.ts";
+import { Transport } from "./transport.ts";
 
 /**
  * A client for Kibana's connectors.
@@ -43,6 +44,6 @@ export class KibanaClient {
 
   /** Waits for the calls under way, then closes the connections, those of all its spaces. Later calls reject. */
   close(): Promise<void> {
-    return this.#transport.close();
+    return this.#transport.connections.close();
   }
 }

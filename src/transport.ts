@@ -1,5 +1,6 @@
-// One HTTP exchange with Kibana; the only file that calls undici.
-import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
+// One HTTP exchange with Kibana, through undici's lowest level.
+import type { Dispatcher } from "undici";
+import { Connections } from "./connections.ts";
 import {
   type Answer,
   ConfigurationError,
@@ -45,14 +46,6 @@ export interface Call<Body> {
   connectorId?: string;
 }
 
-/** What the clients of several spaces share. */
-export interface Connections {
-  readonly dispatcher: Dispatcher;
-  /** A dispatcher that was passed in belongs to the caller. */
-  readonly own: boolean;
-  closed?: Promise<void>;
-}
-
 export class Transport {
   readonly connections: Connections;
   readonly #prefix: string;
@@ -77,16 +70,10 @@ export class Transport {
     this.#headers = headersByMethod(authorization ? { ...headers, authorization } : headers);
     this.#secrets = secrets;
     this.#known = { origin, space, authentication: headers.authorization ? "header" : authentication, username };
-    this.connections = connections ?? createConnections(options, this.#timeout);
+    this.connections = connections ?? new Connections(options, this.#timeout);
   }
 
-  close(): Promise<void> {
-    const { connections } = this;
-    connections.closed ??= connections.own ? connections.dispatcher.close() : Promise.resolve();
-    return connections.closed;
-  }
-
-  request<Body>(call: Call<Body>, options?: RequestOptions): Promise<KibanaResponse<Body>> {
+  async request<Body>(call: Call<Body>, options?: RequestOptions): Promise<KibanaResponse<Body>> {
     const signal = parseSignal(options?.signal);
     const timeout = parseTimeout(options?.requestTimeout, this.#timeout);
     const ready = options?.headers
@@ -94,10 +81,11 @@ export class Transport {
       : this.#headers;
     const headers = { ...ready[call.method] };
     const path = this.#prefix + call.path;
-    signal?.throwIfAborted();
     if (this.connections.closed) throw new ConfigurationError("This client is closed. Create a new one.");
+    const dispatcher = this.connections.dispatcher ?? (await this.connections.open());
+    signal?.throwIfAborted();
 
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       let controller: Dispatcher.DispatchController | undefined;
       let settled = false;
       let answer: Omit<Answer, "body"> | undefined;
@@ -181,7 +169,7 @@ export class Transport {
         const { method, body = null } = call;
         // The one deadline above takes the place of undici's two.
         const request = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
-        this.connections.dispatcher.dispatch(request, handler);
+        dispatcher.dispatch(request, handler);
       } catch (error) {
         fail(broken(error));
       }
@@ -196,38 +184,6 @@ function headersByMethod(own: Record<string, string>): Record<Call<unknown>["met
   const changing = { ...own, "kbn-xsrf": "true" };
   const writing = { ...changing, "content-type": "application/json" };
   return { GET: own, DELETE: changing, POST: writing, PUT: writing };
-}
-
-function createConnections({ tls, dispatcher }: KibanaClientOptions, timeout: number): Connections {
-  if (dispatcher) {
-    if (tls) throw new ConfigurationError("tls: belongs to the dispatcher that you pass. Give it to that one instead.");
-    if (typeof dispatcher.dispatch !== "function")
-      throw new ConfigurationError("dispatcher: must be a Dispatcher of undici, such as an Agent.");
-    return { dispatcher, own: false };
-  }
-  const connect = { ...tls, timeout };
-  const proxied = ["http_proxy", "https_proxy"].some((name) => process.env[name] || process.env[name.toUpperCase()]);
-  const clientFactory = (origin: URL, options: object) =>
-    new ProxyPool(origin, { ...options, headersTimeout: timeout });
-  try {
-    const agent = proxied
-      ? new EnvHttpProxyAgent({ connect, requestTls: connect, clientFactory })
-      : new Agent({ connect });
-    return { dispatcher: agent, own: true };
-  } catch {
-    // Without its cause, whose message would show a proxy's password.
-    throw new ConfigurationError("HTTP_PROXY or HTTPS_PROXY: not a valid URL, such as http://proxy.example:3128.");
-  }
-}
-
-/** The connections to a proxy. If it closes one instead of answering CONNECT, undici by itself asks again for ever. */
-class ProxyPool extends Pool {
-  override async connect(options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> {
-    return super.connect(options).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== "UND_ERR_SOCKET") throw cause;
-      throw Object.assign(new Error("the proxy closed the connection", { cause }), { code: "ECONNRESET" });
-    });
-  }
 }
 
 function parse(text: string): unknown {

@@ -147,6 +147,7 @@ describe("a signal", { timeout: 30_000 }, () => {
     let count = 0;
     const { url } = await serve(t, (_request, response) => sendJson(response, ++count % 10 ? 200 : 500, connector));
     const client = new KibanaClient({ node: url });
+    await client.actions.get({ id: "c" }); // loads undici
     const { signal } = new AbortController();
     let ended = 0;
     for (let round = 0; round < 50; round++) {
@@ -208,6 +209,33 @@ describe("a deadline", { timeout: 10_000 }, () => {
     assert.ok((await reasonOf(actions.get({ id: "dead" }, { requestTimeout: 50 }))) instanceof TimeoutError);
     answers.emit("go");
     assert.equal((await slow).statusCode, 200);
+  });
+});
+
+describe("while the first call loads undici", { timeout: 10_000 }, () => {
+  it("a signal rejects it with the caller's own reason, and nothing is sent", async (t) => {
+    const { url, requests } = await serve(t, connector);
+    const client = new KibanaClient({ node: url });
+    const controller = new AbortController();
+    const call = reasonOf(client.actions.get({ id: "c" }, { signal: controller.signal }));
+    controller.abort("mine");
+    assert.equal(await call, "mine");
+    await client.close();
+    assert.deepEqual([requests.length, getEventListeners(controller.signal, "abort").length], [0, 0]);
+  });
+
+  it("close waits for it and for all others, which still get their answers", async (t) => {
+    const { url, requests } = await serve(t, connector);
+    const client = new KibanaClient({ node: url });
+    const calls = [client, client.space("ops")].map(({ actions }) => actions.get({ id: "c" }));
+    let answered = 0;
+    for (const call of calls) call.then(() => answered++);
+    await client.close();
+    assert.deepEqual([answered, requests.length], [2, 2]);
+  });
+
+  it("close is done at once if there was no call", async () => {
+    await new KibanaClient({ node: "http://kibana.invalid" }).close();
   });
 });
 

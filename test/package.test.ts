@@ -53,6 +53,7 @@ describe("the tarball", () => {
       "actions",
       "client",
       "config",
+      "connections",
       "connector-types",
       "errors",
       "index",
@@ -83,11 +84,45 @@ describe("an ESM project", () => {
     assert.equal(await run(cwd, process.execPath, ["index.mjs"]), "function NotFoundError\n");
   });
 
-  it("loads neither @elastic/elasticsearch nor dotenv with the client alone", async () => {
+  it("loads no dependency before the first call", async () => {
     const cwd = project("alone", { type: "module" });
-    for (const name of ["@elastic", "dotenv"]) rmSync(join(cwd, "node_modules", name));
-    writeFileSync(join(cwd, "index.mjs"), `import "kbn-connectors"; console.log("loaded");`);
+    for (const name of ["@elastic", "dotenv", "undici"]) rmSync(join(cwd, "node_modules", name));
+    writeFileSync(
+      join(cwd, "index.mjs"),
+      `import { KibanaClient } from "kbn-connectors";
+const client = new KibanaClient({ node: "http://localhost" });
+await client.close();
+console.log("loaded");`,
+    );
     assert.equal(await run(cwd, process.execPath, ["index.mjs"]), "loaded\n");
+  });
+
+  const calling = `import { KibanaClient } from "kbn-connectors";
+const client = new KibanaClient({ node: process.env.KIBANA_URL });
+const { statusCode } = await client.actions.getAll();
+console.log(statusCode, Symbol.for("undici.globalDispatcher.1") in globalThis);`;
+
+  it("leaves fetch as it is: loading all of undici would replace its connections", async (t) => {
+    const sandbox = await startSandbox({ auth: false });
+    t.after(() => sandbox.close());
+    const cwd = project("fetch", { type: "module" });
+    writeFileSync(join(cwd, "index.mjs"), calling);
+    assert.equal(await run(cwd, process.execPath, ["index.mjs"], sandbox.env), "200 false\n");
+  });
+
+  it("makes its calls also with an undici whose Agent has moved", async (t) => {
+    const sandbox = await startSandbox({ auth: false });
+    t.after(() => sandbox.close());
+    const cwd = project("moved", { type: "module" });
+    rmSync(join(cwd, "node_modules/undici"));
+    mkdirSync(join(cwd, "node_modules/undici"));
+    const undici = JSON.stringify(join(root, "node_modules/undici"));
+    writeFileSync(
+      join(cwd, "node_modules/undici/index.js"),
+      `const { Agent } = require(${undici}); exports.Agent = Agent;`,
+    );
+    writeFileSync(join(cwd, "index.mjs"), calling);
+    assert.equal(await run(cwd, process.execPath, ["index.mjs"], sandbox.env), "200 true\n");
   });
 
   for (const [moduleResolution, module] of [

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { ConnectionError, KibanaClient, KibanaError, TimeoutError, type TlsOptions } from "kbn-connectors";
 import { loadConfig } from "kbn-connectors/config";
-import { ProxyAgent } from "undici";
+import { EnvHttpProxyAgent, ProxyAgent } from "undici";
 import { listen } from "./server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
@@ -219,6 +219,35 @@ describe("a proxy", { timeout: 20_000 }, () => {
       },
     );
   });
+
+  for (const url of [
+    "proxy.example:3128",
+    "http://proxy.example:99999",
+    "http://proxy.example/path",
+    "http://proxy.example?a=b",
+    "http://us%er:password@proxy.example",
+    "ftp://proxy.example",
+    "http://proxy.example:3128/",
+    "https://us%25er:password@proxy.example",
+    "socks5://proxy.example:1080",
+    "",
+  ])
+    it(`"${url}" is refused when the client is made, exactly if undici would refuse it`, (t) => {
+      setProxies(t, { HTTP_PROXY: url });
+      const refusal = (make: () => unknown) => {
+        try {
+          make();
+          return false;
+        } catch {
+          return true;
+        }
+      };
+      const refused = refusal(() => new EnvHttpProxyAgent());
+      assert.equal(
+        refusal(() => new KibanaClient({ node: "http://localhost" })),
+        refused,
+      );
+    });
 });
 
 describe("TLS", { timeout: 30_000 }, () => {

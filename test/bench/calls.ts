@@ -47,7 +47,8 @@ const cases: readonly Case[] = [
 
 /**
  * Each way to make a call has a process of its own, so that none pays for another's garbage or compiled code. They take
- * turns, a round each, so that a change of the machine's speed meets all; and fresh ones take over now and then.
+ * turns, a round each, so that a change of the machine's speed meets all; and fresh ones take over now and then, for what V8
+ * makes of one and the same code differs by more than the ways do.
  */
 export async function measureCalls(origin: string, { generations, rounds }: { generations: number; rounds: number }) {
   const taken = new Map<string, Taken[]>();
@@ -58,10 +59,10 @@ export async function measureCalls(origin: string, { generations, rounds }: { ge
     for (let round = -1; round < rounds; round++)
       for (const [at, { name, round: work }] of cases.entries()) {
         const order = participants[at] ?? [];
-        order.push(...order.splice(0, 1)); // another one begins each time
-        for (const who of order) {
+        order.push(...order.splice(0, 1)); // another one begins each time, and every other time they go backwards
+        for (const who of round % 2 ? order.toReversed() : order) {
           // The first round lets V8 compile what is hot.
-          const warmUp = round < 0 ? { ...work, calls: work.calls * 10 } : work;
+          const warmUp = round < 0 ? { ...work, calls: work.calls * 5 } : work;
           const result = await ask(children.get(who), warmUp);
           if (round < 0) continue;
           const key = `${name}\n${who}`;

@@ -28,6 +28,7 @@ function groups(origin: string): Record<string, Record<string, Process>> {
   return {
     "import, whole process": {
       "kbn-connectors": { command: script("import-client") },
+      "undici's Agent alone": { command: script("import-agent"), target: 1.1 },
       undici: { command: script("import-undici"), target: 1.1 },
       "nothing imported": { command: script("nothing") },
     },
