@@ -129,6 +129,19 @@ describe("a proxy", { timeout: 20_000 }, () => {
       assert.equal(asked.length, 0);
     });
 
+  it("that is unset after the client was made is used all the same", async (t) => {
+    const { node, host } = await kibana(t);
+    const { url, asked } = await proxy(t);
+    setProxies(t, { HTTP_PROXY: url });
+    const client = new KibanaClient({ node });
+    setProxies(t, {});
+    await client.actions.get({ id: "c" });
+    assert.deepEqual(
+      asked.map(({ url }) => url),
+      [host],
+    );
+  });
+
   it("that is set after the client was made is not used", async (t) => {
     const { node, requests } = await kibana(t);
     const { url, asked } = await proxy(t);
