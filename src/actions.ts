@@ -50,6 +50,7 @@ export interface ExecuteRequest<Type extends string = string> {
  * with a `KibanaError`, or with the reason of the `signal` that you passed. None repeats a request by itself.
  */
 export class Actions {
+  // Each method says "return await": a promise that is returned as it is takes three more turns of the queue.
   readonly #transport: Transport;
 
   constructor(transport: Transport) {
@@ -71,7 +72,7 @@ export class Actions {
     const path = id === undefined ? "/connector" : connectorPath(id);
     if (id !== undefined && id.length > 36)
       throw new ConfigurationError(`id ${JSON.stringify(id)}: has ${id.length} characters; Kibana takes 36 at most.`);
-    return this.#transport.request<Connector<Type>>(
+    return await this.#transport.request<Connector<Type>>(
       {
         method: "POST",
         path,
@@ -93,7 +94,7 @@ export class Actions {
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
     const { id } = given(request);
-    return this.#transport.request<Connector<Type>>(
+    return await this.#transport.request<Connector<Type>>(
       { method: "GET", path: connectorPath(id), accepts: isConnector },
       options,
     );
@@ -104,7 +105,7 @@ export class Actions {
    * most 10 000, not paged.
    */
   async getAll(options?: RequestOptions): Promise<KibanaResponse<Connector[]>> {
-    return this.#transport.request<Connector[]>(
+    return await this.#transport.request<Connector[]>(
       { method: "GET", path: "/connectors", accepts: isListOf(isConnector) },
       options,
     );
@@ -122,7 +123,7 @@ export class Actions {
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
     const { id, ...body } = given(request);
-    return this.#transport.request<Connector<Type>>(
+    return await this.#transport.request<Connector<Type>>(
       {
         method: "PUT",
         path: connectorPath(id),
@@ -142,7 +143,7 @@ export class Actions {
    */
   async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
     const { id } = given(request);
-    return this.#transport.request<undefined>(
+    return await this.#transport.request<undefined>(
       { method: "DELETE", path: connectorPath(id), accepts: isNothing },
       options,
     );
@@ -165,7 +166,7 @@ export class Actions {
   ): Promise<KibanaResponse<ExecuteResult<Type>>> {
     const { id, params } = given(request);
     const documents = documentsOf(params);
-    return this.#transport.request<ExecuteResult<Type>>(
+    return await this.#transport.request<ExecuteResult<Type>>(
       {
         method: "POST",
         path: `${connectorPath(id)}/_execute`,
@@ -189,7 +190,7 @@ export class Actions {
   ): Promise<KibanaResponse<ConnectorType[]>> {
     const { feature_id } = given(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    return this.#transport.request<ConnectorType[]>(
+    return await this.#transport.request<ConnectorType[]>(
       { method: "GET", path: `/connector_types${query}`, accepts: isListOf(isConnectorType) },
       options,
     );

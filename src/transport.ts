@@ -52,7 +52,7 @@ export class Transport {
   readonly #headers: ReturnType<typeof headersByMethod>;
   readonly #timeout: number;
   readonly #secrets: string[];
-  readonly #known: Pick<Failure, "origin" | "space" | "authentication" | "username">;
+  readonly #known: Known;
 
   constructor(options: KibanaClientOptions, connections?: Connections) {
     if (typeof options !== "object" || options === null)
@@ -85,95 +85,136 @@ export class Transport {
     const dispatcher = this.connections.dispatcher ?? (await this.connections.open());
     signal?.throwIfAborted();
 
+    const { origin } = this.#known;
+    const { method, body = null } = call;
     return await new Promise((resolve, reject) => {
-      let controller: Dispatcher.DispatchController | undefined;
-      let settled = false;
-      let answer: Omit<Answer, "body"> | undefined;
-      const chunks: Buffer[] = [];
-      let size = 0;
-
-      const settle = () => {
-        settled = true;
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      const fail = (error: unknown) => {
-        if (settled) return;
-        settle();
-        reject(error);
-        controller?.abort(ended);
-      };
-      const failure = (text: string): Failure => ({
-        ...this.#known,
-        method: call.method,
-        path,
-        requestBytes: Buffer.byteLength(call.body ?? ""),
-        text,
-      });
-      const onAbort = () => fail(signal?.reason);
-      const timer = setTimeout(() => fail(timeoutError(failure(""), timeout, controller !== undefined)), timeout);
-      signal?.addEventListener("abort", onAbort);
-
-      const finish = (complete: boolean) => {
-        if (settled || !answer) return;
-        const { statusCode } = answer;
-        const text = complete ? Buffer.concat(chunks).toString() : "";
-        const hide = <Said>(said: Said) => redact(said, strings([this.#secrets, ready.GET, call.secrets]));
-        // Only 204 says that nothing is the answer: an empty 200 is somebody else's.
-        const body: unknown = statusCode === 204 ? undefined : (parse(text) ?? null);
-        if (statusCode < 300 && complete && call.accepts(body)) {
-          const problem = call.problem?.(body);
-          if (problem) {
-            const told = { ...answer, body: hide(body) as Record<string, unknown> };
-            fail(executionError(failure(printable(hide(problem))), told, call.connectorId ?? ""));
-          } else {
-            settle();
-            resolve({ body, statusCode, headers: answer.headers });
-          }
-          return;
-        }
-        const read = readError(complete ? hide(body ?? text) : undefined, answer);
-        const refuse = statusCode < 300 ? deserializationError : responseError;
-        fail(refuse(failure(read.text), { ...answer, body: read.body }));
-      };
-
-      const handler: Dispatcher.DispatchHandler = {
-        onRequestStart(started) {
-          controller = started;
-          if (settled) controller.abort(ended);
-        },
-        onResponseStart(_controller, statusCode, headers) {
-          if (statusCode >= 200) answer = { statusCode, headers };
-        },
-        onResponseData(_controller, chunk) {
-          chunks.push(chunk);
-          size += chunk.length;
-          if (size > (answer && answer.statusCode < 300 ? largestBody : largestErrorBody)) finish(false);
-        },
-        onResponseEnd() {
-          finish(true);
-        },
-        onResponseError(_controller, error) {
-          fail(broken(error));
-        },
-      };
-      const broken = (error: unknown) => {
-        const started = controller !== undefined;
-        const { code, text } = readBroken(error);
-        if (code?.endsWith("_TIMEOUT")) return timeoutError(failure(text), timeout, started, error);
-        return connectionError({ ...failure(text), code }, error, started);
-      };
-
+      const secrets = [this.#secrets, ready.GET, call.secrets];
+      const exchange = new Exchange({ call, path, known: this.#known, secrets, timeout, signal, resolve, reject });
       try {
-        const { origin } = this.#known;
-        const { method, body = null } = call;
-        // The one deadline above takes the place of undici's two.
-        const request = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
-        dispatcher.dispatch(request, handler);
+        // The exchange's one deadline takes the place of undici's two.
+        dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, exchange);
       } catch (error) {
-        fail(broken(error));
+        exchange.onResponseError(undefined, error);
       }
     });
+  }
+}
+
+/** What every failure tells. */
+type Known = Pick<Failure, "origin" | "space" | "authentication" | "username">;
+
+interface Task<Body> {
+  call: Call<Body>;
+  path: string;
+  known: Known;
+  secrets: unknown;
+  timeout: number;
+  signal: AbortSignal | undefined;
+  resolve: (response: KibanaResponse<Body>) => void;
+  reject: (reason: unknown) => void;
+}
+
+/** A call under way. undici, the deadline and the signal tell it what happens; whatever ends it first counts. */
+class Exchange<Body> implements Dispatcher.DispatchHandler {
+  readonly #task: Task<Body>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  #controller: Dispatcher.DispatchController | undefined;
+  #answer: Omit<Answer, "body"> | undefined;
+  #settled = false;
+
+  constructor(task: Task<Body>) {
+    this.#task = task;
+    const { timeout, signal } = task;
+    this.#timer = setTimeout(() => this.#fail(timeoutError(this.#failure(""), timeout, this.#started)), timeout);
+    signal?.addEventListener("abort", this);
+  }
+
+  get #started(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  /** Of the signal. */
+  handleEvent(): void {
+    this.#fail(this.#task.signal?.reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#settled) controller.abort(ended);
+  }
+
+  onResponseStart(_controller: unknown, statusCode: number, headers: Answer["headers"]): void {
+    if (statusCode >= 200) this.#answer = { statusCode, headers };
+  }
+
+  onResponseData(_controller: unknown, chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size > (this.#answer && this.#answer.statusCode < 300 ? largestBody : largestErrorBody))
+      this.#finish(false);
+  }
+
+  onResponseEnd(): void {
+    this.#finish(true);
+  }
+
+  onResponseError(_controller: unknown, error: unknown): void {
+    const { code, text } = readBroken(error);
+    const failure = this.#failure(text);
+    this.#fail(
+      code?.endsWith("_TIMEOUT")
+        ? timeoutError(failure, this.#task.timeout, this.#started, error)
+        : connectionError({ ...failure, code }, error, this.#started),
+    );
+  }
+
+  #finish(complete: boolean): void {
+    const answer = this.#answer;
+    if (this.#settled || !answer) return;
+    const { statusCode } = answer;
+    const { call, resolve } = this.#task;
+    const text = complete ? Buffer.concat(this.#chunks).toString() : "";
+    // Only 204 says that nothing is the answer: an empty 200 is somebody else's.
+    const body: unknown = statusCode === 204 ? undefined : (parse(text) ?? null);
+    if (statusCode < 300 && complete && call.accepts(body)) {
+      const problem = call.problem?.(body);
+      if (problem) {
+        const told = { ...answer, body: this.#hide(body) as Record<string, unknown> };
+        const failure = this.#failure(printable(this.#hide(problem)));
+        this.#fail(executionError(failure, told, call.connectorId ?? ""));
+      } else {
+        this.#settle();
+        resolve({ body, statusCode, headers: answer.headers });
+      }
+      return;
+    }
+    const read = readError(complete ? this.#hide(body ?? text) : undefined, answer);
+    const refuse = statusCode < 300 ? deserializationError : responseError;
+    this.#fail(refuse(this.#failure(read.text), { ...answer, body: read.body }));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#task.reject(error);
+    this.#controller?.abort(ended);
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#task.signal?.removeEventListener("abort", this);
+  }
+
+  #failure(text: string): Failure {
+    const { known, call, path } = this.#task;
+    return { ...known, method: call.method, path, requestBytes: Buffer.byteLength(call.body ?? ""), text };
+  }
+
+  #hide<Said>(said: Said): Said {
+    return redact(said, strings(this.#task.secrets));
   }
 }
 
