@@ -212,7 +212,17 @@ it("the figures are those of the benchmark's last run", () => {
   for (const who of ["kbn-connectors", "undici dispatch", "undici.request", "node:http", "fetch"]) {
     const sequential = median("execute, 1 document, one at a time, time", who)?.toFixed(0);
     const together = median("execute, 1 document, 50 at once, time", who)?.toFixed(0);
-    assert.ok(readme.includes(`| ${who} | ${sequential} µs | ${together} µs |`), who);
+    const batch = median("execute, 0.9 MiB of documents, time", who);
+    const last = batch === undefined ? "" : `${(batch / 1000).toFixed(1)} ms`;
+    assert.ok(readme.includes(`| ${who} | ${sequential} µs | ${together} µs | ${last} |`), who);
   }
+  const script = (who: string) => median("create, run, get, delete, whole process, plain node", who)?.toFixed(0);
+  const paragraph = readme.replaceAll("\n", " ");
+  for (const text of [
+    `on plain node: ${script("kbn-connectors")} ms; with undici.request ${script("undici.request")} ms,`,
+    `with kibana-py ${script("kibana-py")} ms.`,
+    `with \`node --liftoff-only\` it is ${script("kbn-connectors, --liftoff-only")} ms.`,
+  ])
+    assert.ok(paragraph.includes(text), text);
   assert.ok(readme.includes(`Node ${machine.node.slice(1)} on ${machine.processor}`));
 });

@@ -1,8 +1,10 @@
-// A child process that makes calls in one way: a round at a time, whenever it is told to.
-import { variants } from "./variants.ts";
+// A child process that makes calls in one way or another: a round at a time, whenever it is told to.
+import { type Execute, variants } from "./variants.ts";
 
 /** What to do in a round. */
 export interface Round {
+  /** One of the variants. */
+  who: string;
   id: string;
   /** Documents of one call. */
   documents: number;
@@ -21,9 +23,16 @@ export interface Taken {
   memory: number;
 }
 
-const [, , name = "", origin = ""] = process.argv;
-const execute = variants[name]?.(origin);
-if (!execute) throw new Error(`No such variant: ${name}`);
+const origin = process.argv[2] ?? "";
+const made = new Map<string, Execute>();
+
+/** Made when it is first asked for, and kept with its connections. */
+function executeOf(who: string): Execute {
+  const execute = made.get(who) ?? variants[who]?.(origin);
+  if (!execute) throw new Error(`No such variant: ${who}`);
+  made.set(who, execute);
+  return execute;
+}
 
 const document = {
   message: "Hello from Kibana connector!",
@@ -33,11 +42,12 @@ const document = {
   request: { method: "GET", path: "/api/status", bytes: 1234, tags: ["a", "b"] },
 };
 
-async function run({ id, documents, calls, atOnce }: Round): Promise<Taken> {
+async function run({ who, id, documents, calls, atOnce }: Round): Promise<Taken> {
+  const execute = executeOf(who);
   const batch = Array.from({ length: documents }, () => document);
   let left = calls;
   const work = async () => {
-    while (left-- > 0) await execute?.(id, batch);
+    while (left-- > 0) await execute(id, batch);
   };
   const cpu = process.cpuUsage();
   const start = process.hrtime.bigint();

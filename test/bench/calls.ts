@@ -8,7 +8,7 @@ const client = "kbn-connectors";
 
 interface Case {
   name: string;
-  round: Round;
+  round: Omit<Round, "who">;
   /** The others, and what the client's figure over theirs may be at most. */
   others: Record<string, { wall?: number; cpu?: number }>;
 }
@@ -20,7 +20,7 @@ const many = { id: "items-4300", documents: 4300 };
 const cases: readonly Case[] = [
   {
     name: "execute, 1 document, one at a time",
-    round: { ...one, calls: 500, atOnce: 1 },
+    round: { ...one, calls: 100, atOnce: 1 },
     others: {
       "undici.request": { wall: 0.85, cpu: 0.8 },
       "undici dispatch": { wall: 1.1 },
@@ -30,7 +30,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "execute, 1 document, 50 at once",
-    round: { ...one, calls: 1500, atOnce: 50 },
+    round: { ...one, calls: 300, atOnce: 50 },
     others: {
       "undici.request": { wall: 0.7 },
       "undici dispatch": { wall: 1.1 },
@@ -40,54 +40,61 @@ const cases: readonly Case[] = [
   },
   {
     name: "execute, 0.9 MiB of documents",
-    round: { ...many, calls: 6, atOnce: 1 },
+    round: { ...many, calls: 2, atOnce: 1 },
     others: { "undici.request": { wall: 1.1 }, "undici dispatch": {} },
   },
 ];
 
+/** What the client and another took, side by side, in each round. */
+interface Pair {
+  client: Taken[];
+  other: Taken[];
+}
+
 /**
- * Each way to make a call has a process of its own, so that none pays for another's garbage or compiled code. They take
- * turns, a round each, so that a change of the machine's speed meets all; and fresh ones take over now and then, for what V8
- * makes of one and the same code differs by more than the ways do.
+ * The client has a process together with each of the others, in which both take turns, a short round each: so a change of
+ * the machine's speed, or the core that the scheduler chose, meets both. Fresh processes take over now and then, for what V8
+ * makes of one and the same code differs from one to the next.
  */
 export async function measureCalls(origin: string, { generations, rounds }: { generations: number; rounds: number }) {
-  const taken = new Map<string, Taken[]>();
+  const taken = cases.map(
+    ({ others }) => new Map(Object.keys(others).map((other): [string, Pair] => [other, { client: [], other: [] }])),
+  );
   for (let generation = 0; generation < generations; generation++) {
-    const names = [...new Set([client, ...cases.flatMap(({ others }) => Object.keys(others))])];
-    const children = new Map(names.map((name) => [name, start("caller.js", [name, origin])]));
-    const participants = cases.map(({ others }) => [client, ...Object.keys(others)]);
+    const names = [...new Set(cases.flatMap(({ others }) => Object.keys(others)))];
+    const children = new Map(names.map((name) => [name, start("caller.js", [origin])]));
     for (let round = -1; round < rounds; round++)
-      for (const [at, { name, round: work }] of cases.entries()) {
-        const order = participants[at] ?? [];
-        order.push(...order.splice(0, 1)); // another one begins each time, and every other time they go backwards
-        for (const who of round % 2 ? order.toReversed() : order) {
+      for (const [other, child] of children)
+        for (const [at, { round: work }] of cases.entries()) {
+          const pair = taken[at]?.get(other);
+          if (!pair) continue;
           // The first round lets V8 compile what is hot.
-          const warmUp = round < 0 ? { ...work, calls: work.calls * 5 } : work;
-          const result = await ask(children.get(who), warmUp);
-          if (round < 0) continue;
-          const key = `${name}\n${who}`;
-          taken.set(key, [...(taken.get(key) ?? []), result]);
+          const calls = round < 0 ? work.calls * 25 : work.calls;
+          for (const who of round % 2 ? [client, other] : [other, client]) {
+            const result = await ask(child, { ...work, who, calls });
+            if (round >= 0) pair[who === client ? "client" : "other"].push(result);
+          }
         }
-      }
     for (const child of children.values()) child.disconnect();
   }
-  return cases.flatMap(({ name, others }) =>
+  return cases.flatMap(({ name, others }, at) =>
     (["wall", "cpu"] as const).flatMap((measure): Row[] => {
-      const values = (who: string) => (taken.get(`${name}\n${who}`) ?? []).map((result) => result[measure]);
+      const values = (taken: readonly Taken[]) => taken.map((result) => result[measure]);
       const what = `${name}, ${measure === "wall" ? "time" : "processor time"}`;
+      const all = [...(taken[at] ?? [])];
       return [
-        row({ what, who: client, unit: "µs" }, values(client)),
-        ...Object.entries(others).map(([who, targets]) => {
-          const target = targets[measure];
-          return row({ what, who, unit: "µs", ...(target && { target }) }, values(who), values(client));
+        row({ what, who: client, unit: "µs" }, values(all.flatMap(([, pair]) => pair.client))),
+        ...all.map(([who, pair]) => {
+          const target = others[who]?.[measure];
+          const about = { what, who, unit: "µs", ...(target && { target }) };
+          return row(about, values(pair.other), values(pair.client));
         }),
       ];
     }),
   );
 }
 
-export async function ask(child: ChildProcess | undefined, round: Round): Promise<Taken> {
-  if (!child) throw new Error("No such child");
+export async function ask(child: ChildProcess, round: Round): Promise<Taken> {
   const answer = answerOf<Taken>(child);
   child.send(round);
   return await answer;

@@ -36,7 +36,7 @@ try {
   );
   const { quick } = options;
   const parts: Record<string, () => Promise<Row[]>> = {
-    calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 6, rounds: 5 }),
+    calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 3, rounds: 24 }),
     startup: () => measureStartup(origin, { rounds: quick ? 2 : 12, missing }),
     scale: () => measureScale(origin, { rounds: quick ? 2 : 10 }),
   };

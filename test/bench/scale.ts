@@ -27,8 +27,8 @@ export async function measureScale(origin: string, { rounds }: { rounds: number 
 
 /** In a fresh process each, for its memory to be its own. */
 async function measure(origin: string, documents: number, atOnce: number, rounds: number): Promise<Taken[]> {
-  const child = start("caller.js", ["kbn-connectors", origin]);
-  const round = { id: `items-${documents}-after-25`, documents, calls: 8 * atOnce, atOnce };
+  const child = start("caller.js", [origin]);
+  const round = { who: "kbn-connectors", id: `items-${documents}-after-25`, documents, calls: 8 * atOnce, atOnce };
   const taken: Taken[] = [];
   for (let count = -1; count < rounds; count++) {
     const result = await ask(child, round);

@@ -36,7 +36,7 @@ function groups(origin: string): Record<string, Record<string, Process>> {
       "the example": { command: [node, ...example], env: settings },
       "kbn-connectors": { command: script("four-calls-client") },
       "undici.request": { command: script("four-calls-undici") },
-      "undici.request, --liftoff-only": { command: script("four-calls-undici", "--liftoff-only") },
+      "kbn-connectors, --liftoff-only": { command: script("four-calls-client", "--liftoff-only") },
       "node:http": { command: script("four-calls-http") },
       "kibana-py": { command: [python, `${root}test/bench/processes/four_calls.py`, origin], target: 1 },
     },
