@@ -1,5 +1,6 @@
 // The sandbox beyond the recording: other requests of the same kinds, every difference between versions, states, both servers.
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { request } from "node:http";
 import { type TestContext, test } from "node:test";
 import { Client } from "@elastic/elasticsearch";
@@ -425,8 +426,16 @@ test("lists are sorted by name, whatever the space holds", async (t) => {
 });
 
 test("of four updates at the same time one wins, the others conflict", async (t) => {
-  const { kibana } = await begin(t, { version: "7.17" });
+  const { sandbox, kibana } = await begin(t, { version: "7.17" });
   const id = await create(kibana, "i");
+  const arrived = new EventEmitter();
+  const all = once(arrived, "all");
+  let count = 0;
+  sandbox.intercept = async (_exchange, handle) => {
+    if (++count === 4) arrived.emit("all");
+    await all;
+    return handle();
+  };
   const answers = await Promise.all(
     [1, 2, 3, 4].map((n) => kibana("PUT", `/api/actions/connector/${id}`, { name: `n${n}`, config: { index: "i" } })),
   );
