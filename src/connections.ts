@@ -53,7 +53,7 @@ function agentCreator(connect: { timeout: number }): () => Promise<Dispatcher> {
   const httpsProxy = proxyOf("https_proxy");
   if (!httpProxy && !httpsProxy) return async () => new (await loadAgent())({ connect });
   return async () => {
-    const { EnvHttpProxyAgent, Pool } = await import("undici");
+    const { EnvHttpProxyAgent, Pool } = await loadAll();
     /** If a proxy closes the connection instead of answering CONNECT, undici by itself asks again for ever. */
     class ProxyPool extends Pool {
       override async connect(options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> {
@@ -93,6 +93,12 @@ async function loadAgent(): Promise<typeof Agent> {
     // @ts-expect-error undici declares the types of its index only
     return (await import("undici/lib/dispatcher/agent.js")).default;
   } catch {
-    return (await import("undici")).Agent;
+    return (await loadAll()).Agent;
   }
+}
+
+async function loadAll(): Promise<typeof import("undici")> {
+  return await import("undici").catch((cause: Error) => {
+    throw new ConfigurationError(`undici cannot be loaded: ${cause.message}. Install kbn-connectors anew.`, { cause });
+  });
 }

@@ -32,7 +32,7 @@ export abstract class KibanaError extends Error {
   }
 }
 
-/** An option, an id or an argument is wrong; nothing was sent. */
+/** An option, an id or an argument is wrong, the client is closed, or undici is missing; nothing was sent. */
 export class ConfigurationError extends KibanaError {
   override get name() {
     return "ConfigurationError" as const;

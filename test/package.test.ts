@@ -90,11 +90,14 @@ describe("an ESM project", () => {
     writeFileSync(
       join(cwd, "index.mjs"),
       `import { KibanaClient } from "kbn-connectors";
+await new KibanaClient({ node: "http://localhost" }).close();
 const client = new KibanaClient({ node: "http://localhost" });
-await client.close();
-console.log("loaded");`,
+await client.actions.getAll().catch(({ name, message, outcome }) => console.log(name, outcome, message));
+await client.close();`,
     );
-    assert.equal(await run(cwd, process.execPath, ["index.mjs"]), "loaded\n");
+    const stdout = await run(cwd, process.execPath, ["index.mjs"]);
+    assert.match(stdout, /^ConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /);
+    assert.match(stdout, /\. Install kbn-connectors anew\.\n$/);
   });
 
   const calling = `import { KibanaClient } from "kbn-connectors";
