@@ -81,9 +81,13 @@ export class Transport {
       : this.#headers;
     const headers = { ...ready[call.method] };
     const path = this.#prefix + call.path;
-    if (this.connections.closed) throw new ConfigurationError("This client is closed. Create a new one.");
-    const dispatcher = this.connections.dispatcher ?? (await this.connections.open());
     signal?.throwIfAborted();
+    if (this.connections.closed) throw new ConfigurationError("This client is closed. Create a new one.");
+    let { dispatcher } = this.connections;
+    if (!dispatcher) {
+      dispatcher = await this.connections.open();
+      signal?.throwIfAborted();
+    }
 
     const { origin } = this.#known;
     const { method, body = null } = call;

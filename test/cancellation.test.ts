@@ -49,6 +49,12 @@ for (const [name, call] of Object.entries(calls))
       assert.equal(requests.length, 0);
     });
 
+    it("before the call of a client that is closed", async () => {
+      const client = new KibanaClient({ node: "http://kibana.invalid" });
+      await client.close();
+      assert.equal(await reasonOf(call(client, { signal: AbortSignal.abort(reason) })), reason);
+    });
+
     it("while connecting", async (t) => {
       const { dispatcher, asked } = neverConnecting(t);
       const client = new KibanaClient({ node: "http://kibana.invalid", dispatcher });

@@ -92,11 +92,15 @@ describe("an ESM project", () => {
       `import { KibanaClient } from "kbn-connectors";
 await new KibanaClient({ node: "http://localhost" }).close();
 const client = new KibanaClient({ node: "http://localhost" });
+await client.actions.getAll({ signal: AbortSignal.abort("mine") }).catch(console.log);
 await client.actions.getAll().catch(({ name, message, outcome }) => console.log(name, outcome, message));
 await client.close();`,
     );
     const stdout = await run(cwd, process.execPath, ["index.mjs"]);
-    assert.match(stdout, /^ConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /);
+    assert.match(
+      stdout,
+      /^mine\nConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /,
+    );
     assert.match(stdout, /\. Install kbn-connectors anew\.\n$/);
   });
 
