@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startChild } from "./child.ts";
-import { startSandbox } from "./sandbox/sandbox.ts";
+import { begin } from "./server.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-package-"));
@@ -110,8 +110,7 @@ const { statusCode } = await client.actions.getAll();
 console.log(statusCode);`;
 
   it("leaves fetch as it is: loading all of undici would replace its connections", async (t) => {
-    const sandbox = await startSandbox({ auth: false });
-    t.after(() => sandbox.close());
+    const sandbox = await begin(t, { auth: false });
     const cwd = project("fetch", { type: "module" });
     writeFileSync(
       join(cwd, "index.mjs"),
@@ -124,8 +123,7 @@ console.log(globalThis[Symbol.for("undici.globalDispatcher.1")] instanceof Agent
   });
 
   it("makes its calls also with an undici whose Agent has moved", async (t) => {
-    const sandbox = await startSandbox({ auth: false });
-    t.after(() => sandbox.close());
+    const sandbox = await begin(t, { auth: false });
     const cwd = project("moved", { type: "module" });
     rmSync(join(cwd, "node_modules/undici"));
     mkdirSync(join(cwd, "node_modules/undici"));
@@ -160,8 +158,7 @@ console.log(globalThis[Symbol.for("undici.globalDispatcher.1")] instanceof Agent
 
 describe("a CommonJS project", () => {
   it("runs the example pasted into it", async (t) => {
-    const sandbox = await startSandbox();
-    t.after(() => sandbox.close());
+    const sandbox = await begin(t);
     const cwd = project("cjs", {});
     cpSync(join(root, "examples/simple-index-connector.ts"), join(cwd, "index.ts"));
     const tsx = join(root, "node_modules/tsx/dist/cli.mjs");
