@@ -1,7 +1,7 @@
 // The client: options in, `actions` out.
 import { Actions } from "./actions.ts";
-import type { Connections } from "./connections.ts";
-import type { KibanaClientOptions } from "./options.ts";
+import { Connections } from "./connections.ts";
+import { checkOptions, checkSpace, type KibanaClientOptions } from "./options.ts";
 import { Transport } from "./transport.ts";
 
 /**
@@ -15,35 +15,44 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections are kept alive between calls, and do not keep the process alive.
+ * Connections stay open between calls, and do not keep the process alive.
  */
 export class KibanaClient {
   /** The connectors API. */
   readonly actions: Actions;
+  /** Kibana's address with base path and space: what a link begins with. No slash at the end. */
+  readonly url: string;
   readonly #options: KibanaClientOptions;
-  readonly #transport: Transport;
+  readonly #connections: Connections;
 
-  /**
-   * @param connections another client's, for {@link space} to share
-   * @throws {ConfigurationError} an option is wrong; the message names it
-   */
-  constructor(options: KibanaClientOptions, connections?: Connections) {
+  /** @throws {ConfigurationError} an option is wrong; the message names it */
+  constructor(options: KibanaClientOptions) {
+    const settings = checkOptions(options);
     this.#options = options;
-    this.#transport = new Transport(options, connections);
-    this.actions = new Actions(this.#transport);
+    this.#connections = new Connections(settings);
+    this.actions = new Actions(new Transport(settings, this.#connections));
+    this.url = settings.origin + settings.prefix;
   }
 
   /**
-   * A client for another space, which shares this one's connections and credentials.
+   * A client for another space. It shares this client's connections and credentials.
    *
    * @throws {ConfigurationError} not a space's id
    */
   space(id: string): KibanaClient {
-    return new KibanaClient({ ...this.#options, space: id ?? "" }, this.#transport.connections);
+    return new KibanaClient({ ...this.#options, space: checkSpace(id), tls: undefined, dispatcher: this.#connections });
   }
 
-  /** Waits for the calls under way, then closes the connections, those of all its spaces. Later calls reject. */
+  /**
+   * Waits for the calls under way, then closes the connections. Later calls reject, those of {@link space} clients too.
+   * A `dispatcher` that you passed stays open.
+   */
   close(): Promise<void> {
-    return this.#transport.connections.close();
+    return this.#connections.close();
+  }
+
+  /** Does what {@link close} does, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

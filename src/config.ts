@@ -1,183 +1,180 @@
-// Environment, .env and start-local's files -> client options; the only file that calls dotenv.
-import { readFileSync } from "node:fs";
+// Environment, .env and start-local's files -> client options; the only file that uses dotenv.
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";
 import { ConfigurationError } from "./errors.ts";
-import { type Auth, encodeApiKey, type KibanaClientOptions, parseNode, parseSpace } from "./options.ts";
+import { type Auth, checkNode, checkSpace, encodeApiKey, type KibanaClientOptions, refuse } from "./options.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
   /** For `new KibanaClient(...)`. */
-  kibana: KibanaClientOptions & { node: string };
-  /** For `new Client(...)` of @elastic/elasticsearch. Absent where no URL of Elasticsearch is known. */
+  kibana: { node: string } & Pick<KibanaClientOptions, "auth" | "space">;
+  /** For `new Client(...)` of @elastic/elasticsearch. Absent if no address of Elasticsearch is known. */
   elasticsearch?: { node: string; auth?: Auth };
-  /** Kibana's address with base path and space: what a link begins with. */
-  url: string;
-  authentication: "API key" | "Basic authentication" | "none";
   /** Where the credentials come from, such as `environment variables` or `elastic-start-local/.env`. Never the secret. */
   credentialsFrom?: string;
-  /** What a careful user would want to know, such as credentials that go over plain http. */
+  /** What the user should know, such as credentials that are sent over plain http. */
   warnings: string[];
-  /** What to do if nothing answers at that address. */
-  ifUnreachable: string;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** One place where variables are set, and what a user calls it. */
-interface Source {
+/** A value, the name of its variable, and what a user calls the place where it is set. */
+interface Found {
   name: string;
-  variables: Variables;
+  value: string;
+  from: string;
+}
+
+type LookUp = (name: string) => Found | undefined;
+
+/** An address and credentials of one place. */
+interface Place {
+  kibana?: Found | undefined;
+  elasticsearch?: Found | undefined;
+  auth?: { value: Auth; from: string } | undefined;
 }
 
 /**
- * Finds Kibana and Elasticsearch. The first place that has a value wins; a blank value counts as none.
+ * Finds Kibana and Elasticsearch. The first of these that is there gives everything but the space:
  *
- * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`), `KIBANA_SPACE` and `ELASTICSEARCH_URL`
- *    in the environment, then in `.env` of the working directory.
- * 2. start-local: `.env.local` over `.env`, in `$ES_LOCAL_DIR`, or in `elastic-start-local/` of the working directory or of
- *    one of its parents. Its credentials go to loopback addresses only.
+ * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
+ *    or in `.env` of the working directory. The environment takes precedence.
+ * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR`, or in `elastic-start-local/` of the working directory or of one
+ *    of its parents.
  * 3. `http://localhost:5601` without credentials.
  *
- * @throws {ConfigurationError} a value is wrong or half there; the message names the variable
+ * `KIBANA_SPACE` is read from the environment and `.env` in each case. A blank value counts as not set.
+ *
+ * @throws {ConfigurationError} a value is wrong or missing; the message names its variable
  */
 export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Variables; cwd?: string } = {}): Config {
-  const sources: Source[] = [
-    { name: "environment variables", variables: env },
-    { name: ".env", variables: readVariables(join(cwd, ".env")) },
-  ];
-  const from = (...names: string[]) => sources.find(({ variables }) => names.some((name) => present(variables[name])));
-  const value = (name: string) => present(from(name)?.variables[name]);
-  const startLocal = findStartLocal(env, cwd);
-
-  const kibanaUrl = value("KIBANA_URL") ?? startLocal?.kibanaUrl;
-  if (!kibanaUrl && startLocal)
-    throw new ConfigurationError(
-      `${startLocal.folder}: has no Kibana (start-local was run with --esonly). Run it again without that, or set KIBANA_URL.`,
-    );
-  const node = checked(value("KIBANA_URL") ? "KIBANA_URL" : "KIBANA_LOCAL_URL", kibanaUrl ?? "http://localhost:5601");
-  const space = value("KIBANA_SPACE");
-  const url = parseSpace(space, "KIBANA_SPACE") === "default" ? node : `${node}/s/${space}`;
-
-  const own = from("KIBANA_API_KEY", "KIBANA_USERNAME", "KIBANA_PASSWORD");
-  const local = own === undefined && isLoopback(node) ? startLocal : undefined;
-  const auth = own ? authOf(own, value) : local?.auth;
+  const own = lookUp(["environment variables", env], [".env", readVariables(join(cwd, ".env"))]);
   const warnings: string[] = [];
-  if (startLocal?.auth && !own && !local)
-    warnings.push(`The credentials of ${startLocal.folder} are for this machine only: they are not sent to ${node}.`);
-
-  const elasticsearchUrl = value("ELASTICSEARCH_URL") ?? (isLoopback(node) ? startLocal?.elasticsearchUrl : undefined);
-  const elasticsearch: Config["elasticsearch"] = elasticsearchUrl
-    ? { node: checked(value("ELASTICSEARCH_URL") ? "ELASTICSEARCH_URL" : "ES_LOCAL_URL", elasticsearchUrl) }
-    : undefined;
-  if (elasticsearch && local?.auth && !isLoopback(elasticsearch.node))
-    warnings.push(
-      `The credentials of ${local.folder} are for this machine only: they are not sent to ${elasticsearch.node}.`,
-    );
-  else if (elasticsearch && auth) elasticsearch.auth = auth;
-  const plain = [...(auth ? [node] : []), ...(elasticsearch?.auth ? [elasticsearch.node] : [])].find(
-    (to) => to.startsWith("http:") && !isLoopback(to),
-  );
-  if (plain) warnings.push(`The credentials go to ${plain} unencrypted. Use https.`);
-
-  const credentialsFrom = own?.name ?? local?.credentialsFrom;
+  const named = lookUp(["", env])("ES_LOCAL_DIR");
+  const place = ownPlace(own) ?? startLocal(named, cwd, warnings) ?? {};
+  const { auth } = place;
+  const node = place.kibana ? checkedUrl(place.kibana) : "http://localhost:5601";
+  const elasticsearch = place.elasticsearch && {
+    node: checkedUrl(place.elasticsearch),
+    ...(auth && { auth: auth.value }),
+  };
+  const space = own("KIBANA_SPACE");
+  for (const to of new Set(auth ? [node, elasticsearch?.node ?? node] : []))
+    if (to.startsWith("http:") && !isLoopback(to)) warnings.push(`The credentials go to ${to} unencrypted. Use https.`);
   return {
-    kibana: { node, ...(auth && { auth }), ...(space && { space }) },
+    kibana: { node, ...(auth && { auth: auth.value }), ...(space && { space: checkSpace(space.value, space.name) }) },
     ...(elasticsearch && { elasticsearch }),
-    url,
-    authentication: auth === undefined ? "none" : "apiKey" in auth ? "API key" : "Basic authentication",
-    ...(credentialsFrom && { credentialsFrom }),
+    ...(auth && { credentialsFrom: auth.from }),
     warnings,
-    ifUnreachable: value("KIBANA_URL")
-      ? "Check KIBANA_URL."
-      : startLocal
-        ? `Start it: ${startLocal.folder}/start.sh`
-        : "Start a local one (curl -fsSL https://elastic.co/start-local | sh), set KIBANA_URL to yours, or try the built-in sandbox: npm run demo",
   };
 }
 
-function authOf({ variables }: Source, value: (name: string) => string | undefined): Auth {
-  const apiKey = present(variables.KIBANA_API_KEY);
-  if (apiKey) return { apiKey: encodeApiKey(apiKey, "KIBANA_API_KEY") };
-  const username = value("KIBANA_USERNAME");
-  const password = value("KIBANA_PASSWORD");
-  if (username && password) return { username, password };
-  throw new ConfigurationError(
-    username
-      ? "KIBANA_PASSWORD: missing, although KIBANA_USERNAME is set."
-      : "KIBANA_USERNAME: missing, although KIBANA_PASSWORD is set.",
-  );
+/** Finds a variable in the first of these places that has a value for it. */
+function lookUp(...places: readonly [from: string, variables: Variables][]): LookUp {
+  return (name) => {
+    const place = places.find(([, variables]) => variables[name]?.trim());
+    return place && { name, value: place[1][name] ?? "", from: place[0] };
+  };
 }
 
-interface StartLocal {
-  folder: string;
-  kibanaUrl?: string | undefined;
-  elasticsearchUrl?: string | undefined;
-  auth?: Auth | undefined;
-  credentialsFrom: string;
+/** Undefined if none of our own variables is set. */
+function ownPlace(own: LookUp): Place | undefined {
+  const [kibana, elasticsearch, key] = [own("KIBANA_URL"), own("ELASTICSEARCH_URL"), own("KIBANA_API_KEY")];
+  const [username, password] = [own("KIBANA_USERNAME"), own("KIBANA_PASSWORD")];
+  if (!(kibana || elasticsearch || key || username || password)) return undefined;
+  // A pair in the environment takes precedence over a key in .env.
+  const pair = username ?? password;
+  if (key && (!pair || key.from === pair.from || key.from !== ".env"))
+    return { kibana, elasticsearch, auth: apiKey(key) };
+  if (username && !password) refuse("KIBANA_PASSWORD: missing, although KIBANA_USERNAME is set.");
+  if (password && !username) refuse("KIBANA_USERNAME: missing, although KIBANA_PASSWORD is set.");
+  return { kibana, elasticsearch, auth: username && password && basic(username.value, password) };
 }
 
-function findStartLocal(env: Variables, cwd: string): StartLocal | undefined {
-  const folders = [present(env.ES_LOCAL_DIR)].flatMap((folder) => (folder ? [resolve(cwd, folder)] : []));
-  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
-    folders.push(join(folder, "elastic-start-local"));
-    if (folder === dirname(folder)) break;
+/** Passes over the folders of other users and those that cannot be read, unless ES_LOCAL_DIR names one. */
+function startLocal(named: Found | undefined, cwd: string, warnings: string[]): Place | undefined {
+  if (named) {
+    const place = readStartLocal(resolve(cwd, named.value), cwd);
+    return place ?? refuse(`ES_LOCAL_DIR ${JSON.stringify(named.value)}: has no .env of start-local.`);
   }
-  for (const folder of folders) {
-    const files = [".env.local", ".env"].map((name) => ({
-      name: relative(cwd, join(folder, name)),
-      variables: readVariables(join(folder, name)),
-    }));
-    if (files.some(({ variables }) => Object.keys(variables).some((name) => name.startsWith("ES_LOCAL_"))))
-      return readStartLocal(relative(cwd, folder) || ".", files);
+  for (const parent of withParents(resolve(cwd))) {
+    const folder = join(parent, "elastic-start-local");
+    try {
+      const isOthers = reading(folder, () => process.getuid && statSync(folder).uid !== process.getuid());
+      if (isOthers) warnings.push(`${folder}: belongs to another user, so it is not used. ES_LOCAL_DIR can name it.`);
+      const place = isOthers ? undefined : readStartLocal(folder, cwd);
+      if (place) return place;
+    } catch (error) {
+      if (!(error instanceof ConfigurationError && error.cause)) throw error;
+      warnings.push(`${error.message} It is not used.`);
+    }
   }
   return undefined;
 }
 
-/** start-local never writes a user name: its password is that of `elastic`. `KIBANA_LOCAL_PASSWORD` is Kibana's own. */
-function readStartLocal(folder: string, files: readonly Source[]): StartLocal {
-  const raw = (name: string) => files.map(({ variables }) => present(variables[name])).find(Boolean);
-  // Shell syntax, which dotenv leaves alone: ES_LOCAL_URL=http://localhost:${ES_LOCAL_PORT}
-  const value = (name: string): string | undefined =>
-    present(
-      raw(name)?.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_match, other, fallback) => raw(other) ?? fallback ?? ""),
+function withParents(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...withParents(parent)];
+}
+
+/** start-local writes no user name: its password is that of `elastic`. `KIBANA_LOCAL_PASSWORD` is Kibana's own. */
+function readStartLocal(folder: string, cwd: string): Place | undefined {
+  const files = [".env.local", ".env"].map((file): [string, Variables] => {
+    const path = join(folder, file);
+    return [relative(cwd, path).replaceAll("\\", "/"), readVariables(path)];
+  });
+  const names = files.flatMap(([, variables]) => Object.keys(variables));
+  if (!names.some((name) => name.startsWith("ES_LOCAL_"))) return undefined;
+  if (!names.some((name) => name.startsWith("KIBANA_LOCAL_")))
+    refuse(
+      `${folder}: has no Kibana (start-local was run with --esonly). Run it again without that, or set KIBANA_URL.`,
     );
-  const apiKey = value("ES_LOCAL_API_KEY");
-  const password = value("ES_LOCAL_PASSWORD");
-  const hasKibana = files.some(({ variables }) =>
-    Object.keys(variables).some((name) => name.startsWith("KIBANA_LOCAL_")),
-  );
-  const secret = apiKey ? "ES_LOCAL_API_KEY" : "ES_LOCAL_PASSWORD";
+  const raw = lookUp(...files);
+  // Shell syntax, which dotenv leaves alone: ES_LOCAL_URL=http://localhost:${ES_LOCAL_PORT}
+  const expand = (_: string, name: string, fallback = "") => raw(name)?.value ?? fallback;
+  const url = (name: string, usual: string): Found => {
+    const { value, from } = raw(name) ?? { value: `http://localhost:${usual}`, from: folder };
+    const found = { name, value: value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, expand), from };
+    if (isLoopback(checkedUrl(found))) return found;
+    refuse(`${name} in ${from}: not on this machine. For another one, set KIBANA_URL and credentials of your own.`);
+  };
+  const [key, password] = [raw("ES_LOCAL_API_KEY"), raw("ES_LOCAL_PASSWORD")];
   return {
-    folder,
-    kibanaUrl:
-      value("KIBANA_LOCAL_URL") ?? (hasKibana ? `http://localhost:${value("KIBANA_LOCAL_PORT") ?? 5601}` : undefined),
-    elasticsearchUrl: value("ES_LOCAL_URL") ?? `http://localhost:${value("ES_LOCAL_PORT") ?? 9200}`,
-    auth: apiKey
-      ? { apiKey: encodeApiKey(apiKey, `${folder}: ES_LOCAL_API_KEY`) }
-      : password
-        ? { username: "elastic", password }
-        : undefined,
-    credentialsFrom: files.find(({ variables }) => present(variables[secret]))?.name ?? folder,
+    kibana: url("KIBANA_LOCAL_URL", raw("KIBANA_LOCAL_PORT")?.value ?? "5601"),
+    elasticsearch: url("ES_LOCAL_URL", raw("ES_LOCAL_PORT")?.value ?? "9200"),
+    auth: key ? apiKey(key) : password && basic("elastic", password),
   };
 }
 
+function apiKey({ name, value, from }: Found): Place["auth"] {
+  return { value: { apiKey: encodeApiKey(value, name) }, from };
+}
+
+function basic(username: string, { value, from }: Found): Place["auth"] {
+  return { value: { username, password: value }, from };
+}
+
 function readVariables(path: string): Variables {
+  const text = reading(path, () => statSync(path).isFile() && readFileSync(path, "utf8")) || "";
+  if (text.includes("\0") || text.includes("\uFFFD"))
+    refuse(`${path}: not UTF-8 text (UTF-16, perhaps, as an old PowerShell writes it). Save it as UTF-8.`);
+  return parse(text.replace(/^\uFEFF/, ""));
+}
+
+/** Undefined if there is nothing at that path. */
+function reading<Result>(path: string, read: () => Result): Result | undefined {
   try {
-    return parse(readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+    return read();
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return {};
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new ConfigurationError(`${path}: cannot be read (${code}).`, { cause });
   }
 }
 
-function present(value: string | undefined): string | undefined {
-  return value?.trim() ? value : undefined;
-}
-
-function checked(name: string, url: string): string {
-  const { origin, basePath } = parseNode(url, name);
+function checkedUrl({ name, value }: Found): string {
+  const { origin, basePath } = checkNode(value, name);
   return origin + basePath;
 }
 

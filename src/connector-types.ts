@@ -52,7 +52,6 @@ export interface IndexData {
   errors: boolean;
   /** One a document, in order. */
   items: IndexItem[];
-  [field: string]: unknown;
 }
 
 /** What became of one document: under `create` from Kibana 8.4 on, under `index` before. */
@@ -72,7 +71,6 @@ export interface IndexedDocument {
   result?: string;
   _seq_no?: number;
   _primary_term?: number;
-  [field: string]: unknown;
 }
 
 /** Params of a run of a `.server-log` connector. */
@@ -126,7 +124,6 @@ export interface Connector<Type extends string = string> {
   auth_mode?: "shared" | "per-user";
   /** How many saved objects, such as rules, use it. Only `getAll` gives it. */
   referenced_by_count?: number;
-  [field: string]: unknown;
 }
 
 /** A connector type as `listTypes` answers it. Newer versions may add fields. */
@@ -141,7 +138,6 @@ export interface ConnectorType {
   supported_feature_ids?: string[];
   is_system_action_type?: boolean;
   is_deprecated?: boolean;
-  [field: string]: unknown;
 }
 
 /** The answer of a run that succeeded. */
@@ -149,5 +145,4 @@ export interface ExecuteResult<Type extends string = string> {
   connector_id: string;
   status: "ok";
   data: DataOf<Type>;
-  [field: string]: unknown;
 }

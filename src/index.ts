@@ -1,5 +1,5 @@
-// The public surface.
-export type { CreateRequest, ExecuteRequest, UpdateRequest } from "./actions.ts";
+// The public names.
+export type { Actions, CreateRequest, ExecuteRequest, UpdateRequest } from "./actions.ts";
 export { KibanaClient } from "./client.ts";
 export type {
   ConfigOf,
@@ -37,5 +37,6 @@ export {
   TimeoutError,
   TooManyRequestsError,
 } from "./errors.ts";
-export type { Auth, KibanaClientOptions, RequestOptions, TlsOptions } from "./options.ts";
+export type { Auth, Dispatching, KibanaClientOptions, RequestOptions, TlsOptions } from "./options.ts";
+export { writtenDocuments } from "./runs.ts";
 export type { KibanaResponse } from "./transport.ts";

@@ -1,72 +1,92 @@
-// Turns a request into JSON, and refuses what JSON would change on the way.
+// Turns a request into JSON, and refuses what JSON would change.
+import { types } from "node:util";
 import { SerializationError } from "./errors.ts";
+import { isPlain } from "./options.ts";
 
-/** JSON, unless a value in `checked` would be stored as something else: then the error names its path. */
-export function serialize(body: object, checked: unknown = body): string {
-  let fault: Fault | undefined;
-  let cause: unknown;
+/**
+ * JSON in which every value is stored as what it is.
+ *
+ * @throws {SerializationError} JSON would change or refuse a value; the message names its path
+ */
+export function serialize(request: object): string {
+  // The objects around the current value, each with the key under which it stands in the one before.
+  const holders: object[] = [];
+  const keys: string[] = [];
+
+  function check(this: object, key: string, value: unknown): unknown {
+    while (holders.length > 0 && holders.at(-1) !== this) {
+      holders.pop();
+      keys.pop();
+    }
+    if (typeof value === "string" && key !== "__proto__") return value;
+    const problem = holders.includes(value as object) ? "contains itself." : problemOf(value, key, this);
+    if (problem) throw new SerializationError(`${pathOf(this, [...keys, key])}: ${problem}`);
+    if (typeof value === "object" && value !== null) {
+      holders.push(value);
+      keys.push(key);
+    }
+    return value;
+  }
+
+  function pathOf(holder: object, steps: readonly string[]): string {
+    const path = steps.map((step, depth) => {
+      if (Array.isArray(holders[depth - 1] ?? holder)) return `[${step}]`;
+      return /^[\w@$]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;
+    });
+    // The first step is the request itself.
+    return path
+      .slice(1)
+      .join("")
+      .replace(/^\.(params\.)?/, "");
+  }
+
   try {
-    fault = findFault(checked, []);
-    if (!fault) return JSON.stringify(body);
-  } catch (error) {
-    cause = error; // of a toJSON or a getter
-  }
-  const { path, problem } = fault ?? { path: "", problem: String(cause) };
-  throw new SerializationError(`${path.replace(/^\./, "") || "request"}: ${problem}`, { cause });
-}
-
-interface Fault {
-  path: string;
-  problem: string;
-}
-
-/** The first value that JSON would change, drop or refuse. */
-function findFault(value: unknown, ancestors: object[]): Fault | undefined {
-  switch (typeof value) {
-    case "number":
-      return Number.isFinite(value) ? undefined : fault(`${value} is no JSON number and would be stored as null.`);
-    case "bigint":
-      return fault("a BigInt is no JSON number. Pass a number or a string.");
-    case "function":
-    case "symbol":
-      return fault(`a ${typeof value} would be left out.`);
-    case "object":
-      return value === null ? undefined : findFaultInside(value, ancestors);
-    default:
-      return undefined;
+    return JSON.stringify(request, isData(request) ? undefined : check);
+  } catch (cause) {
+    if (cause instanceof SerializationError) throw cause;
+    const problem = cause instanceof RangeError ? "is nested too deep." : String(cause);
+    throw new SerializationError(`${pathOf(request, keys) || "request"}: ${problem}`, { cause });
   }
 }
 
-function fault(problem: string, path = ""): Fault {
-  return { path, problem };
+/** Whether a value needs no closer look, which would take ten times as long. */
+function isData(value: unknown, depth = 0): boolean {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
+  if (typeof value !== "object") return Number.isFinite(value);
+  if (depth > 100 || "toJSON" in value) return false;
+  if (Array.isArray(value)) return [...value].every((item) => isData(item, depth + 1));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const key in value)
+    if (key === "__proto__" || !isData((value as Record<string, unknown>)[key], depth + 1)) return false;
+  return true;
 }
 
-function findFaultInside(value: object, ancestors: object[]): Fault | undefined {
-  if (ancestors.includes(value)) return fault("contains itself.");
-  if ("toJSON" in value && typeof value.toJSON === "function")
-    return value instanceof Date && Number.isNaN(value.getTime())
-      ? fault("an invalid date would be stored as null.")
-      : findFault(value.toJSON(), ancestors);
-  if (value instanceof Map || value instanceof Set)
-    return fault(`a ${value.constructor.name} would be stored as {}. Pass an object or an array.`);
-  if (ancestors.length > 500) return fault("is nested too deep.");
-  ancestors.push(value);
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++) {
-      const found = findFault(value[index], ancestors);
-      if (found) return fault(found.problem, `[${index}]${found.path}`);
-    }
-  } else {
-    // In place: a list of the keys of each of 4000 documents would double the cost of the check.
-    for (const key in value) {
-      const inner = (value as Record<string, unknown>)[key];
-      if ((typeof inner === "string" && key !== "__proto__") || !Object.hasOwn(value, key)) continue;
-      const found = key === "__proto__" ? fault("Kibana refuses this key.") : findFault(inner, ancestors);
-      if (!found) continue;
-      const step = /^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
-      return fault(found.problem, step + found.path);
-    }
-  }
-  ancestors.pop();
-  return undefined;
+/** Why JSON would not store the value as what it is. `value` is what its `toJSON` gave, if it has one. */
+function problemOf(value: unknown, key: string, holder: object): string | undefined {
+  if (key === "__proto__") return "Kibana refuses this key.";
+  if (value === undefined) return Array.isArray(holder) ? "undefined would be stored as null." : undefined;
+  if (value === null)
+    return types.isDate(original(holder, key)) ? "an invalid date would be stored as null." : undefined;
+  if (typeof value === "boolean" || types.isBooleanObject(value) || types.isStringObject(value)) return undefined;
+  if (typeof value === "number" || types.isNumberObject(value))
+    return Number.isFinite(Number(value)) ? undefined : `${value} would be stored as null.`;
+  if (typeof value === "bigint" || types.isBigIntObject(value)) return "JSON has no BigInt. Pass a number or a string.";
+  if (typeof value !== "object") return `a ${typeof value} would be left out.`;
+  if (types.isPromise(value)) return "a Promise would be stored as {}. Is an await missing?";
+  // A Buffer's toJSON gives { type: "Buffer", data: [...] }.
+  if (isBinary(value) || ("type" in value && value.type === "Buffer" && isBinary(original(holder, key))))
+    return "binary data would be stored as numbers. Pass a base64 string.";
+  const losesItsState = types.isNativeError(value) || types.isMap(value) || types.isSet(value);
+  if (Array.isArray(value) || (!losesItsState && (Object.keys(value).length > 0 || isPlain(value)))) return undefined;
+  const { name } = Object(value.constructor) as { name?: unknown };
+  return `an instance of ${name || "a class"} would lose its contents. Pass a plain object, an array or a string.`;
+}
+
+/** The value before its `toJSON`. */
+function original(holder: object, key: string): unknown {
+  return (holder as Record<string, unknown>)[key];
+}
+
+function isBinary(value: unknown): boolean {
+  return ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value);
 }

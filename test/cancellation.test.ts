@@ -202,13 +202,13 @@ describe("a deadline", { timeout: 10_000 }, () => {
     assert.ok(error instanceof TimeoutError);
     assert.equal(error.message, "POST /api/actions/connector/c/_execute -> no complete answer within 50 ms");
     assert.equal(error.outcome, "unknown");
-    assert.match(error.hint ?? "", /look before you repeat a write/);
+    assert.match(error.hint ?? "", /Look before you repeat a write/);
   });
 
   it("of one call leaves the others alone", async (t) => {
     const answers = new EventEmitter();
     const { url } = await serve(t, ({ path }, response) => {
-      if (path.endsWith("/slow")) answers.once("go", () => sendJson(response, 200, connector));
+      if (path.endsWith("/slow")) answers.once("go", () => sendJson(response, 200, { ...connector, id: "slow" }));
     });
     const { actions } = new KibanaClient({ node: url });
     const slow = actions.get({ id: "slow" });

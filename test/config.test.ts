@@ -1,9 +1,18 @@
 // Where the configuration comes from: environment, .env and start-local's files, on real files in folders of their own.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { inspect } from "node:util";
 import { ConfigurationError } from "kbn-connectors";
 import { loadConfig } from "kbn-connectors/config";
@@ -29,6 +38,7 @@ function refusal(load: () => unknown): ConfigurationError {
   return assert.fail("it was accepted");
 }
 
+const isRoot = process.getuid?.() === 0;
 const encodedKey = Buffer.from("key-id:key-secret").toString("base64");
 
 /** As start-local 0.14 writes it. */
@@ -51,379 +61,371 @@ ES_LOCAL_API_KEY=${encodedKey}
 const withoutKey = startLocalEnv.replace(/^ES_LOCAL_API_KEY=.*\n/m, "");
 const withoutKibana = startLocalEnv.replace(/^KIBANA_.*\n/gm, "");
 
-test("with nothing set it is localhost:5601 without credentials, and what to do if nothing answers there", (t) => {
-  const { ifUnreachable, ...config } = loadConfig({ env: {}, cwd: folderWith(t, {}) });
-  assert.deepEqual(config, {
-    kibana: { node: "http://localhost:5601" },
-    url: "http://localhost:5601",
-    authentication: "none",
-    warnings: [],
-  });
-  for (const way of [/start-local/, /KIBANA_URL/, /npm run demo/]) assert.match(ifUnreachable, way);
-});
+const startLocal = (text: string) => ({ "elastic-start-local/.env": text });
+const load = (t: TestContext, env: Record<string, string>, files: Record<string, string> = {}) =>
+  loadConfig({ env, cwd: folderWith(t, files) });
+const pair = { KIBANA_USERNAME: "elastic", KIBANA_PASSWORD: "hunter2hunter2" };
+const basic = { username: "elastic", password: "hunter2hunter2" };
 
-test("the environment goes before .env, that before start-local, and that before the default, for the address", (t) => {
-  const files = { ".env": "KIBANA_URL=http://localhost:2222", "elastic-start-local/.env": startLocalEnv };
-  const cwd = folderWith(t, files);
-  const startLocalOnly = folderWith(t, { "elastic-start-local/.env": startLocalEnv });
-  assert.equal(loadConfig({ env: { KIBANA_URL: "http://localhost:1111" }, cwd }).url, "http://localhost:1111");
-  assert.equal(loadConfig({ env: {}, cwd }).url, "http://localhost:2222");
-  assert.equal(loadConfig({ env: {}, cwd: startLocalOnly }).url, "http://localhost:5602");
-});
-
-test("the environment goes before .env, and that before start-local, for the credentials, the space and Elasticsearch", (t) => {
-  const cwd = folderWith(t, {
-    ".env":
-      "KIBANA_USERNAME=file-user\nKIBANA_PASSWORD=file-password\nKIBANA_SPACE=file-space\nELASTICSEARCH_URL=http://localhost:2222\n",
-    "elastic-start-local/.env": startLocalEnv,
-  });
-  const fromFile = loadConfig({ env: {}, cwd });
-  assert.deepEqual(fromFile.kibana.auth, { username: "file-user", password: "file-password" });
-  assert.equal(fromFile.credentialsFrom, ".env");
-  assert.equal(fromFile.kibana.space, "file-space");
-  assert.equal(fromFile.elasticsearch?.node, "http://localhost:2222");
-
-  const env = { KIBANA_API_KEY: encodedKey, KIBANA_SPACE: "marketing", ELASTICSEARCH_URL: "http://localhost:1111" };
-  const fromEnvironment = loadConfig({ env, cwd });
-  assert.deepEqual(fromEnvironment.kibana.auth, { apiKey: encodedKey });
-  assert.equal(fromEnvironment.credentialsFrom, "environment variables");
-  assert.equal(fromEnvironment.kibana.space, "marketing");
-  assert.deepEqual(fromEnvironment.elasticsearch, { node: "http://localhost:1111", auth: { apiKey: encodedKey } });
-});
-
-test("a blank value counts as unset in the environment, in .env and in start-local's files", (t) => {
-  const blank =
-    "KIBANA_URL=\nKIBANA_API_KEY=  \nKIBANA_USERNAME=''\nKIBANA_PASSWORD=\nKIBANA_SPACE=\nELASTICSEARCH_URL=\n";
-  const cwd = folderWith(t, {
-    ".env": blank,
-    "elastic-start-local/.env": startLocalEnv,
-    "elastic-start-local/.env.local": "ES_LOCAL_API_KEY=\nES_LOCAL_PASSWORD=\nKIBANA_LOCAL_PORT=\nES_LOCAL_URL=\n",
-  });
-  const env = { KIBANA_URL: "", KIBANA_API_KEY: "  ", KIBANA_USERNAME: "", KIBANA_SPACE: " ", ES_LOCAL_DIR: "" };
-  const config = loadConfig({ env, cwd });
-  assert.deepEqual(config.kibana, { node: "http://localhost:5602", auth: { apiKey: encodedKey } });
-  assert.deepEqual(config.elasticsearch, { node: "http://localhost:9201", auth: { apiKey: encodedKey } });
-  assert.equal(config.url, "http://localhost:5602");
-  assert.equal(config.credentialsFrom, "elastic-start-local/.env");
-});
-
-test("start-local's own file gives address, API key and Elasticsearch, with the port expanded in its URL", (t) => {
-  const config = loadConfig({ env: {}, cwd: folderWith(t, { "elastic-start-local/.env": startLocalEnv }) });
-  assert.deepEqual(config, {
-    kibana: { node: "http://localhost:5602", auth: { apiKey: encodedKey } },
-    elasticsearch: { node: "http://localhost:9201", auth: { apiKey: encodedKey } },
-    url: "http://localhost:5602",
-    authentication: "API key",
-    credentialsFrom: "elastic-start-local/.env",
-    warnings: [],
-    ifUnreachable: "Start it: elastic-start-local/start.sh",
-  });
-});
-
-test("without an API key start-local's password is that of elastic; Kibana's own password is never taken", (t) => {
-  const config = loadConfig({ env: {}, cwd: folderWith(t, { "elastic-start-local/.env": withoutKey }) });
-  assert.deepEqual(config.kibana.auth, { username: "elastic", password: "Xk7pQ2wZ" });
-  assert.equal(config.authentication, "Basic authentication");
-
-  const withoutPassword = withoutKey.replace(/^ES_LOCAL_PASSWORD=.*\n/m, "");
-  const none = loadConfig({ env: {}, cwd: folderWith(t, { "elastic-start-local/.env": withoutPassword }) });
-  assert.equal(none.authentication, "none");
-  assert.ok(!inspect([config, none], { depth: 9 }).includes("KibanaSystemsOwn"));
-});
-
-const values: [what: string, file: string, node: string, auth: object][] = [
-  [
-    "quotes are no part of a value",
-    `ES_LOCAL_PASSWORD="pass word"\nKIBANA_LOCAL_PORT='5602'\n`,
-    "http://localhost:5602",
-    { username: "elastic", password: "pass word" },
-  ],
-  [
-    "an = inside a value stays",
-    "ES_LOCAL_PASSWORD=a=b==\nKIBANA_LOCAL_PORT=5602\n",
-    "http://localhost:5602",
-    { username: "elastic", password: "a=b==" },
-  ],
-  [
-    "the = at the end of an API key stays",
-    "ES_LOCAL_API_KEY=YWI6Yw==\nKIBANA_LOCAL_PORT=5602\n",
-    "http://localhost:5602",
-    { apiKey: "YWI6Yw==" },
-  ],
-  [
-    "a shell default is taken where the variable is blank",
-    `PORT=\nES_LOCAL_PASSWORD=secret99\nKIBANA_LOCAL_URL=http://localhost:\${PORT:-5777}\n`,
-    "http://localhost:5777",
-    { username: "elastic", password: "secret99" },
-  ],
-  [
-    "a byte order mark and Windows line ends do no harm",
-    "\uFEFFES_LOCAL_PASSWORD=secret99\r\nKIBANA_LOCAL_PORT=5602\r\n",
-    "http://localhost:5602",
-    { username: "elastic", password: "secret99" },
-  ],
-];
-for (const [what, file, node, auth] of values)
-  test(`in start-local's file, ${what}`, (t) => {
-    const { kibana } = loadConfig({ env: {}, cwd: folderWith(t, { "elastic-start-local/.env": file }) });
-    assert.deepEqual(kibana, { node, auth });
+describe("one source gives everything", () => {
+  test("with nothing set it is localhost:5601 without credentials", (t) => {
+    assert.deepEqual(load(t, {}), { kibana: { node: "http://localhost:5601" }, warnings: [] });
   });
 
-test(".env.local goes before .env, and only with the values that it has", (t) => {
-  const cwd = folderWith(t, {
-    "elastic-start-local/.env": withoutKey,
-    "elastic-start-local/.env.local": `ES_LOCAL_API_KEY=${encodedKey}\nES_LOCAL_PORT=9300\n`,
-  });
-  const config = loadConfig({ env: {}, cwd });
-  assert.deepEqual(config.kibana, { node: "http://localhost:5602", auth: { apiKey: encodedKey } });
-  assert.equal(config.elasticsearch?.node, "http://localhost:9300");
-  assert.equal(config.credentialsFrom, "elastic-start-local/.env.local");
-});
-
-test("kibana-py's variant gives its KIBANA_LOCAL_URL, and the password where ES_LOCAL_API_KEY is blank", (t) => {
-  const kibanaPy = `ES_LOCAL_VERSION=9.4.3
-ES_LOCAL_PASSWORD=kibana-py-es-dev
-ES_LOCAL_URL=http://localhost:9200
-ES_LOCAL_API_KEY=
-KIBANA_LOCAL_PORT=5601
-KIBANA_LOCAL_URL=http://localhost:5699
-KIBANA_LOCAL_PASSWORD=kibana-py-kbn-dev
-KIBANA_USERNAME=elastic
-KIBANA_PASSWORD=kibana-py-es-dev
-`;
-  const config = loadConfig({ env: {}, cwd: folderWith(t, { "elastic-start-local/.env": kibanaPy }) });
-  assert.deepEqual(config.kibana, {
-    node: "http://localhost:5699",
-    auth: { username: "elastic", password: "kibana-py-es-dev" },
-  });
-  assert.equal(config.elasticsearch?.node, "http://localhost:9200");
-  assert.equal(config.credentialsFrom, "elastic-start-local/.env");
-});
-
-test("an installation with --esonly is told apart, and KIBANA_URL makes up for it", (t) => {
-  const cwd = folderWith(t, { "elastic-start-local/.env": withoutKibana });
-  const { message } = refusal(() => loadConfig({ env: {}, cwd }));
-  for (const part of [/elastic-start-local/, /--esonly/, /KIBANA_URL/]) assert.match(message, part);
-  const config = loadConfig({ env: { KIBANA_URL: "http://localhost:5601" }, cwd });
-  assert.deepEqual(config.kibana.auth, { apiKey: encodedKey });
-});
-
-test("start-local is found in a parent folder, and the nearest one is taken", (t) => {
-  const nearer = startLocalEnv.replace("5602", "5603");
-  const folder = folderWith(t, {
-    "elastic-start-local/.env": startLocalEnv,
-    "near/elastic-start-local/.env": nearer,
-    "near/deep/er/file": "",
-    "other/file": "",
-  });
-  const far = loadConfig({ env: {}, cwd: join(folder, "other") });
-  assert.equal(far.url, "http://localhost:5602");
-  assert.equal(far.credentialsFrom, "../elastic-start-local/.env");
-  const near = loadConfig({ env: {}, cwd: join(folder, "near/deep/er") });
-  assert.equal(near.url, "http://localhost:5603");
-  assert.equal(near.credentialsFrom, "../../elastic-start-local/.env");
-});
-
-test("ES_LOCAL_DIR goes before elastic-start-local, absolute or relative to the working directory", (t) => {
-  const folder = folderWith(t, {
-    "project/elastic-start-local/.env": startLocalEnv,
-    "elsewhere/.env": startLocalEnv.replace("5602", "5603"),
-  });
-  for (const ES_LOCAL_DIR of [join(folder, "elsewhere"), "../elsewhere"]) {
-    const config = loadConfig({ env: { ES_LOCAL_DIR }, cwd: join(folder, "project") });
-    assert.equal(config.url, "http://localhost:5603");
-    assert.equal(config.credentialsFrom, "../elsewhere/.env");
-    assert.match(config.ifUnreachable, /\.\.\/elsewhere\/start\.sh/);
-  }
-});
-
-test("a folder named elastic-start-local without start-local's variables is passed over", (t) => {
-  const cwd = folderWith(t, { "elastic-start-local/.env": "UNRELATED=1\n" });
-  assert.equal(loadConfig({ env: {}, cwd }).url, "http://localhost:5601");
-});
-
-const elsewhere: [what: string, env: Record<string, string>, file: string][] = [
-  ["KIBANA_URL names", { KIBANA_URL: "https://kibana.example" }, startLocalEnv],
-  [
-    "KIBANA_URL, which only begins like a loopback address, names",
-    { KIBANA_URL: "https://localhost.example" },
-    startLocalEnv,
-  ],
-  [
-    "KIBANA_URL, which has localhost in its path only, names",
-    { KIBANA_URL: "https://kibana.example/localhost" },
-    startLocalEnv,
-  ],
-  ["KIBANA_LOCAL_URL names", {}, `${startLocalEnv}KIBANA_LOCAL_URL=https://kibana.example\n`],
-];
-for (const [what, env, file] of elsewhere)
-  for (const [kind, text] of [
-    ["API key", file],
-    ["password", file.replace(/^ES_LOCAL_API_KEY=.*\n/m, "")],
-  ] as const)
-    test(`start-local's ${kind} does not go to another host that ${what}, and that is said`, (t) => {
-      const config = loadConfig({ env, cwd: folderWith(t, { "elastic-start-local/.env": text }) });
-      assert.equal(config.authentication, "none");
-      assert.equal(config.credentialsFrom, undefined);
-      assert.equal(config.elasticsearch, undefined);
-      assert.match(config.warnings.join("\n"), /elastic-start-local.*not sent/);
-      const shown = inspect(config, { depth: 9 });
-      for (const secret of [encodedKey, "Xk7pQ2wZ", "KibanaSystemsOwn"]) assert.ok(!shown.includes(secret), shown);
+  test("the environment takes precedence over .env, for each variable", (t) => {
+    const file = "KIBANA_URL=http://localhost:2222\nKIBANA_SPACE=ops\nELASTICSEARCH_URL=http://localhost:9222\n";
+    assert.deepEqual(load(t, { KIBANA_URL: "http://localhost:1111", KIBANA_SPACE: "" }, { ".env": file }), {
+      kibana: { node: "http://localhost:1111", space: "ops" },
+      elasticsearch: { node: "http://localhost:9222" },
+      warnings: [],
     });
-
-for (const [variable, env, file] of [
-  ["ELASTICSEARCH_URL", { ELASTICSEARCH_URL: "http://es.example:9200" }, startLocalEnv],
-  ["ES_LOCAL_URL", {}, startLocalEnv.replace(/^ES_LOCAL_URL=.*$/m, "ES_LOCAL_URL=http://es.example:9200")],
-] as const)
-  test(`start-local's credentials do not go to another host that ${variable} names, and no warning says they do`, (t) => {
-    const config = loadConfig({ env, cwd: folderWith(t, { "elastic-start-local/.env": file }) });
-    assert.deepEqual(config.kibana.auth, { apiKey: encodedKey });
-    assert.deepEqual(config.elasticsearch, { node: "http://es.example:9200" });
-    assert.doesNotMatch(config.warnings.join("\n"), /unencrypted/);
   });
 
-for (const KIBANA_URL of [
-  "http://127.0.0.1:5601",
-  "http://[::1]:5601",
-  "http://127.8.8.8:5601",
-  "http://LOCALHOST:5601",
-])
-  test(`start-local's credentials go to the loopback address ${KIBANA_URL}`, (t) => {
-    const config = loadConfig({
-      env: { KIBANA_URL },
-      cwd: folderWith(t, { "elastic-start-local/.env": startLocalEnv }),
+  test("credentials of one's own go to Kibana and to Elasticsearch, and their place is named", (t) => {
+    const env = { ...pair, KIBANA_URL: "https://k.example", ELASTICSEARCH_URL: "https://e.example/es/" };
+    assert.deepEqual(load(t, env), {
+      kibana: { node: "https://k.example", auth: basic },
+      elasticsearch: { node: "https://e.example/es", auth: basic },
+      credentialsFrom: "environment variables",
+      warnings: [],
     });
-    assert.deepEqual(config.kibana.auth, { apiKey: encodedKey });
-    assert.deepEqual(config.warnings, []);
+    assert.equal(load(t, {}, { ".env": `KIBANA_API_KEY=${encodedKey}\n` }).credentialsFrom, ".env");
   });
 
-test("credentials of your own go to any host, and over plain http there is a warning that names it", (t) => {
-  const cwd = folderWith(t, {});
-  const load = (env: Record<string, string>) => loadConfig({ env, cwd });
-  const own = { KIBANA_USERNAME: "elastic", KIBANA_PASSWORD: "hunter2hunter2" };
-  const plain = load({ ...own, KIBANA_URL: "http://kibana.example:5601" });
-  assert.deepEqual(plain.kibana.auth, { username: "elastic", password: "hunter2hunter2" });
-  assert.match(plain.warnings.join("\n"), /http:\/\/kibana\.example:5601 unencrypted/);
-  assert.doesNotMatch(plain.warnings.join("\n"), /hunter2/);
-
-  const plainElasticsearch = { KIBANA_URL: "https://kibana.example", ELASTICSEARCH_URL: "http://es.example:9200" };
-  assert.match(load({ ...own, ...plainElasticsearch }).warnings.join("\n"), /http:\/\/es\.example:9200 unencrypted/);
-
-  const silent = [
-    { ...own, KIBANA_URL: "https://kibana.example" },
-    { ...own, KIBANA_URL: "http://localhost:5601" },
-    { KIBANA_URL: "http://kibana.example:5601" },
+  const own: [variable: string, env: Record<string, string>, auth: unknown, node?: string][] = [
+    ["KIBANA_URL", { KIBANA_URL: "http://localhost:15601" }, undefined, "http://localhost:15601"],
+    [
+      "KIBANA_URL of start-local's own address",
+      { KIBANA_URL: "http://localhost:5602" },
+      undefined,
+      "http://localhost:5602",
+    ],
+    ["credentials", pair, basic],
+    ["an API key", { KIBANA_API_KEY: encodedKey }, { apiKey: encodedKey }],
+    ["ELASTICSEARCH_URL", { ELASTICSEARCH_URL: "http://localhost:9201" }, undefined],
   ];
-  for (const env of silent) assert.deepEqual(load(env).warnings, [], JSON.stringify(env));
-});
+  for (const [variable, env, auth, node = "http://localhost:5601"] of own)
+    test(`start-local is not looked for if ${variable} is set: neither its address nor its credentials are used`, (t) => {
+      const broken = { "elastic-start-local/.env": "\uFFFD" };
+      for (const files of [startLocal(startLocalEnv), broken]) {
+        const config = load(t, env, files);
+        assert.deepEqual(config.kibana, { node, ...(auth !== undefined && { auth }) });
+        assert.equal(config.elasticsearch?.node, env.ELASTICSEARCH_URL);
+        assert.deepEqual(config.warnings, []);
+      }
+    });
 
-for (const [missing, env, file] of [
-  ["KIBANA_PASSWORD", { KIBANA_USERNAME: "elastic" }, ""],
-  ["KIBANA_USERNAME", { KIBANA_PASSWORD: "hunter2hunter2" }, ""],
-  ["KIBANA_PASSWORD", { KIBANA_PASSWORD: "" }, "KIBANA_USERNAME=elastic\nKIBANA_PASSWORD=\n"],
-] as const)
-  test(`half a pair is refused, naming the missing ${missing} (${JSON.stringify(env).replace("hunter2hunter2", "...")} ${file ? "and .env" : ""})`, (t) => {
-    // start-local's credentials do not make up for it: whoever sets a user means that user.
-    const cwd = folderWith(t, { ".env": file, "elastic-start-local/.env": startLocalEnv });
-    const error = refusal(() => loadConfig({ env, cwd }));
-    assert.match(error.message, new RegExp(`^${missing}: missing`));
-    assert.ok(!inspect(error).includes("hunter2hunter2"));
+  test("KIBANA_SPACE goes with any source", (t) => {
+    const { kibana } = load(t, { KIBANA_SPACE: "ops" }, startLocal(startLocalEnv));
+    assert.deepEqual(kibana, { node: "http://localhost:5602", auth: { apiKey: encodedKey }, space: "ops" });
   });
 
-test("a user in the environment and a password in .env make a pair", (t) => {
-  const cwd = folderWith(t, { ".env": "KIBANA_PASSWORD=hunter2hunter2\n" });
-  const { kibana } = loadConfig({ env: { KIBANA_USERNAME: "elastic" }, cwd });
-  assert.deepEqual(kibana.auth, { username: "elastic", password: "hunter2hunter2" });
+  test("a blank value counts as not set", (t) => {
+    const env = { KIBANA_URL: " ", KIBANA_API_KEY: "", KIBANA_USERNAME: "\t", KIBANA_PASSWORD: "", ES_LOCAL_DIR: " " };
+    assert.equal(load(t, env, startLocal(startLocalEnv)).kibana.node, "http://localhost:5602");
+  });
 });
 
-test("an API key goes before user and password of the same place", (t) => {
-  const env = { KIBANA_API_KEY: encodedKey, KIBANA_USERNAME: "elastic", KIBANA_PASSWORD: "hunter2hunter2" };
-  assert.deepEqual(loadConfig({ env, cwd: folderWith(t, {}) }).kibana.auth, { apiKey: encodedKey });
+describe("credentials of one's own", () => {
+  for (const [missing, env, file] of [
+    ["KIBANA_PASSWORD", { KIBANA_USERNAME: "elastic" }, ""],
+    ["KIBANA_USERNAME", { KIBANA_PASSWORD: "hunter2hunter2" }, ""],
+    ["KIBANA_PASSWORD", { KIBANA_PASSWORD: "" }, "KIBANA_USERNAME=elastic\nKIBANA_PASSWORD=\n"],
+  ] as const)
+    test(`half a pair is refused, naming the missing ${missing} (${Object.keys(env)} ${file ? "and .env" : ""})`, (t) => {
+      const error = refusal(() => load(t, env, { ".env": file, ...startLocal(startLocalEnv) }));
+      assert.match(error.message, new RegExp(`^${missing}: missing`));
+      assert.ok(!inspect(error).includes("hunter2hunter2"));
+    });
+
+  test("a user in the environment and a password in .env make a pair, named after the password's place", (t) => {
+    const config = load(t, { KIBANA_USERNAME: "elastic" }, { ".env": "KIBANA_PASSWORD=hunter2hunter2\n" });
+    assert.deepEqual([config.kibana.auth, config.credentialsFrom], [basic, ".env"]);
+  });
+
+  test("an API key takes precedence over a pair of the same place or of .env, but not .env's over the environment's", (t) => {
+    const key = { KIBANA_API_KEY: encodedKey };
+    const dotenv = (variables: object) => ({
+      ".env": Object.entries(variables)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(""),
+    });
+    assert.deepEqual(load(t, { ...key, ...pair }).kibana.auth, { apiKey: encodedKey });
+    assert.deepEqual(load(t, {}, dotenv({ ...key, ...pair })).kibana.auth, { apiKey: encodedKey });
+    assert.deepEqual(load(t, key, dotenv(pair)).kibana.auth, { apiKey: encodedKey });
+    assert.deepEqual(load(t, pair, dotenv(key)).kibana.auth, basic);
+  });
+
+  const shapes: [shape: string, key: string][] = [
+    ["encoded", encodedKey],
+    ["encoded without padding", encodedKey.replace(/=+$/, "")],
+    ["id:api_key", "key-id:key-secret"],
+    ["with ApiKey in front", `ApiKey ${encodedKey}`],
+    ["with white space around", `  ${encodedKey}\t`],
+    ["the JSON of Elasticsearch's answer", '{"id":"key-id","name":"mine","api_key":"key-secret"}'],
+  ];
+  for (const [shape, key] of shapes)
+    test(`an API key is taken ${shape}, from the environment and from start-local's file`, (t) => {
+      const files = startLocal(`${withoutKey}ES_LOCAL_API_KEY='${key}'\n`);
+      for (const env of [{ KIBANA_API_KEY: key }, {}]) {
+        const { auth } = load(t, env, files).kibana;
+        assert.ok(auth && "apiKey" in auth && typeof auth.apiKey === "string");
+        assert.equal(Buffer.from(auth.apiKey, "base64").toString(), "key-id:key-secret");
+      }
+    });
+
+  for (const key of ["no-key-at-all!", "bm9jb2xvbmF0YWxs", '{"id":"only-an-id-here"}'])
+    test(`an API key of no known form is refused, naming the variable and not the key (${key.length} characters)`, (t) => {
+      const own = refusal(() => load(t, { KIBANA_API_KEY: key }));
+      assert.match(own.message, /^KIBANA_API_KEY: of no known form/);
+      const local = refusal(() => load(t, {}, startLocal(`${withoutKey}ES_LOCAL_API_KEY='${key}'\n`)));
+      assert.match(local.message, /^ES_LOCAL_API_KEY: of no known form/);
+      for (const error of [own, local]) assert.ok(!inspect(error, { depth: 9 }).includes(key));
+    });
+
+  test("over plain http to another machine there is a warning that names the address, and no secret", (t) => {
+    const plain = load(t, { ...pair, KIBANA_URL: "http://kibana.example:5601" }).warnings;
+    assert.deepEqual(plain, ["The credentials go to http://kibana.example:5601 unencrypted. Use https."]);
+    const both = { ...pair, KIBANA_URL: "https://kibana.example", ELASTICSEARCH_URL: "http://es.example:9200" };
+    assert.match(load(t, both).warnings.join(), /^The credentials go to http:\/\/es\.example:9200 unencrypted/);
+    const silent = [
+      { ...pair, KIBANA_URL: "https://kibana.example" },
+      ...["localhost:5601", "127.8.8.8:1", "[::1]:5601", "LOCALHOST", "a.localhost"].map((host) => ({
+        ...pair,
+        KIBANA_URL: `http://${host}`,
+      })),
+      { KIBANA_URL: "http://kibana.example:5601" },
+    ];
+    for (const env of silent) assert.deepEqual(load(t, env).warnings, [], JSON.stringify(env));
+    for (const host of ["localhost.example", "127.0.0.1.example"])
+      assert.equal(load(t, { ...pair, KIBANA_URL: `http://${host}` }).warnings.length, 1);
+  });
 });
 
-const shapes: [shape: string, key: string][] = [
-  ["encoded", encodedKey],
-  ["encoded without padding", encodedKey.replace(/=+$/, "")],
-  ["id:api_key", "key-id:key-secret"],
-  ["with ApiKey in front", `ApiKey ${encodedKey}`],
-  ["with white space around", `  ${encodedKey}\t`],
-  [
-    "the JSON of Elasticsearch's answer",
-    `{"id":"key-id","name":"mine","api_key":"key-secret","encoded":"${encodedKey}"}`,
-  ],
-];
-for (const [shape, key] of shapes)
-  test(`an API key is taken ${shape}, from the environment and from start-local's file`, (t) => {
-    const cwd = folderWith(t, { "elastic-start-local/.env": `${withoutKey}ES_LOCAL_API_KEY='${key}'\n` });
-    for (const env of [{ KIBANA_API_KEY: key }, {}]) {
-      const { auth } = loadConfig({ env, cwd }).kibana;
-      assert.ok(auth && "apiKey" in auth && typeof auth.apiKey === "string");
-      assert.equal(Buffer.from(auth.apiKey, "base64").toString(), "key-id:key-secret");
+describe("start-local", () => {
+  test("gives Kibana, Elasticsearch and the key", (t) => {
+    assert.deepEqual(load(t, {}, startLocal(startLocalEnv)), {
+      kibana: { node: "http://localhost:5602", auth: { apiKey: encodedKey } },
+      elasticsearch: { node: "http://localhost:9201", auth: { apiKey: encodedKey } },
+      credentialsFrom: "elastic-start-local/.env",
+      warnings: [],
+    });
+  });
+
+  test("gives the password of elastic if it has no key, never that of kibana_system", (t) => {
+    const { kibana } = load(t, {}, startLocal(withoutKey));
+    assert.deepEqual(kibana.auth, { username: "elastic", password: "Xk7pQ2wZ" });
+    const neither = load(t, {}, startLocal(withoutKey.replace(/^ES_LOCAL_PASSWORD=.*\n/m, "")));
+    assert.deepEqual([neither.kibana.auth, neither.credentialsFrom], [undefined, undefined]);
+  });
+
+  const values: [what: string, file: string, node: string, auth: unknown, elasticsearch?: string][] = [
+    [
+      "ports that are missing are the usual ones",
+      "ES_LOCAL_PASSWORD=secret99\nKIBANA_LOCAL_PASSWORD=x\n",
+      "http://localhost:5601",
+      { username: "elastic", password: "secret99" },
+      "http://localhost:9200",
+    ],
+    [
+      "the Elasticsearch port is used without ES_LOCAL_URL",
+      "ES_LOCAL_PORT=9300\nKIBANA_LOCAL_PORT=5602\n",
+      "http://localhost:5602",
+      undefined,
+      "http://localhost:9300",
+    ],
+    [
+      "a value may have = and quotes",
+      "ES_LOCAL_PASSWORD='a=b#c d'\nKIBANA_LOCAL_PORT=5602\n",
+      "http://localhost:5602",
+      { username: "elastic", password: "a=b#c d" },
+    ],
+    [
+      "a shell default is used if the variable is blank",
+      `PORT=\nES_LOCAL_PASSWORD=secret99\nKIBANA_LOCAL_URL=http://localhost:\${PORT:-5777}\n`,
+      "http://localhost:5777",
+      { username: "elastic", password: "secret99" },
+    ],
+    [
+      "a shell default is not used if the variable is set",
+      `PORT=5778\nES_LOCAL_PASSWORD=secret99\nKIBANA_LOCAL_URL=http://localhost:\${PORT:-5777}\n`,
+      "http://localhost:5778",
+      { username: "elastic", password: "secret99" },
+    ],
+    [
+      "a dollar in a password stays",
+      `ES_LOCAL_PASSWORD='a\${b}c'\nKIBANA_LOCAL_PORT=5602\n`,
+      "http://localhost:5602",
+      { username: "elastic", password: `a\${b}c` },
+    ],
+    [
+      "a byte order mark and Windows line ends do no harm",
+      "\uFEFFES_LOCAL_PASSWORD=secret99\r\nKIBANA_LOCAL_PORT=5602\r\n",
+      "http://localhost:5602",
+      { username: "elastic", password: "secret99" },
+    ],
+  ];
+  for (const [what, file, node, auth, elasticsearch = "http://localhost:9200"] of values)
+    test(what, (t) => {
+      const config = load(t, {}, startLocal(file));
+      assert.deepEqual(config.kibana, { node, ...(auth !== undefined && { auth }) });
+      assert.equal(config.elasticsearch?.node, elasticsearch);
+    });
+
+  test(".env.local takes precedence over .env, for the values that it has", (t) => {
+    const config = load(
+      t,
+      {},
+      {
+        "elastic-start-local/.env": withoutKey.replace(/^ES_LOCAL_URL=.*\n/m, ""),
+        "elastic-start-local/.env.local": `ES_LOCAL_API_KEY=${encodedKey}\nES_LOCAL_PORT=9300\n`,
+      },
+    );
+    assert.deepEqual(config.kibana, { node: "http://localhost:5602", auth: { apiKey: encodedKey } });
+    assert.equal(config.elasticsearch?.node, "http://localhost:9300");
+    assert.equal(config.credentialsFrom, "elastic-start-local/.env.local");
+  });
+
+  test("of kibana-py's variant gives its KIBANA_LOCAL_URL, and the password if ES_LOCAL_API_KEY is blank", (t) => {
+    const file =
+      "ES_LOCAL_PASSWORD=kibana-py-es-dev\nES_LOCAL_API_KEY=\nKIBANA_LOCAL_PORT=5601\nKIBANA_LOCAL_URL=http://localhost:5699\nKIBANA_LOCAL_PASSWORD=kibana-py-kbn-dev\nKIBANA_USERNAME=elastic\nKIBANA_PASSWORD=kibana-py-es-dev\n";
+    assert.deepEqual(load(t, {}, startLocal(file)).kibana, {
+      node: "http://localhost:5699",
+      auth: { username: "elastic", password: "kibana-py-es-dev" },
+    });
+  });
+
+  test("with --esonly is refused, with the way out", (t) => {
+    const { message } = refusal(() => load(t, {}, startLocal(withoutKibana)));
+    for (const part of [/elastic-start-local: has no Kibana/, /--esonly/, /KIBANA_URL/]) assert.match(message, part);
+  });
+
+  for (const [variable, file] of [
+    ["KIBANA_LOCAL_URL", `${startLocalEnv}KIBANA_LOCAL_URL=https://kibana.example\n`],
+    ["ES_LOCAL_URL", startLocalEnv.replace(/^ES_LOCAL_URL=.*$/m, "ES_LOCAL_URL=http://es.example:9200")],
+  ] as const)
+    test(`with an address in ${variable} that is not on this machine is refused, and no secret is shown`, (t) => {
+      const error = refusal(() => load(t, {}, startLocal(file)));
+      assert.match(
+        error.message,
+        new RegExp(`^${variable} in elastic-start-local/\\.env: not on this machine.*KIBANA_URL`),
+      );
+      for (const secret of [encodedKey, "Xk7pQ2wZ"]) assert.ok(!inspect(error).includes(secret));
+    });
+
+  test("is found in a parent folder, and the nearest one is used", (t) => {
+    const folder = folderWith(t, {
+      ...startLocal(startLocalEnv),
+      "near/elastic-start-local/.env": startLocalEnv.replace("5602", "5603"),
+      "near/deep/er/file": "",
+      "other/file": "",
+    });
+    const far = loadConfig({ env: {}, cwd: join(folder, "other") });
+    assert.equal(far.kibana.node, "http://localhost:5602");
+    assert.equal(far.credentialsFrom, "../elastic-start-local/.env");
+    const near = loadConfig({ env: {}, cwd: join(folder, "near/deep/er") });
+    assert.equal(near.kibana.node, "http://localhost:5603");
+    assert.equal(near.credentialsFrom, "../../elastic-start-local/.env");
+  });
+
+  test("in ES_LOCAL_DIR takes precedence over elastic-start-local, absolute or relative", (t) => {
+    const folder = folderWith(t, {
+      "project/elastic-start-local/.env": startLocalEnv,
+      "elsewhere/.env": startLocalEnv.replace("5602", "5603"),
+    });
+    for (const ES_LOCAL_DIR of [join(folder, "elsewhere"), "../elsewhere"]) {
+      const config = loadConfig({ env: { ES_LOCAL_DIR }, cwd: join(folder, "project") });
+      assert.equal(config.kibana.node, "http://localhost:5603");
+      assert.equal(config.credentialsFrom, "../elsewhere/.env");
     }
   });
 
-for (const key of ["no-key-at-all!", "bm9jb2xvbmF0YWxs", '{"id":"only-an-id-here"}'])
-  test(`an API key of no known shape is refused, naming the variable and not the key (${key.length} characters)`, (t) => {
-    const env = { KIBANA_API_KEY: key };
-    const own = refusal(() => loadConfig({ env, cwd: folderWith(t, {}) }));
-    assert.match(own.message, /KIBANA_API_KEY/);
-    const file = { "elastic-start-local/.env": `${withoutKey}ES_LOCAL_API_KEY='${key}'\n` };
-    const local = refusal(() => loadConfig({ env: {}, cwd: folderWith(t, file) }));
-    assert.match(local.message, /ES_LOCAL_API_KEY/);
-    for (const error of [own, local]) assert.ok(!inspect(error, { depth: 9 }).includes(key));
+  test("ES_LOCAL_DIR without start-local is refused, and in .env it is not read", (t) => {
+    const { message } = refusal(() => load(t, { ES_LOCAL_DIR: "nowhere" }, startLocal(startLocalEnv)));
+    assert.match(message, /^ES_LOCAL_DIR "nowhere": has no \.env of start-local/);
+    const config = load(t, {}, { ".env": "ES_LOCAL_DIR=nowhere\n", ...startLocal(startLocalEnv) });
+    assert.equal(config.kibana.node, "http://localhost:5602");
   });
 
-for (const variable of ["KIBANA_URL", "ELASTICSEARCH_URL"])
-  for (const address of ["https://elastic:hunter2hunter2@kibana.example", "elastic:hunter2hunter2@localhost:5601"])
-    test(`credentials inside ${variable} are refused and not repeated (${address.startsWith("https") ? "a URL" : "no scheme"})`, (t) => {
-      const error = refusal(() => loadConfig({ env: { [variable]: address }, cwd: folderWith(t, {}) }));
-      assert.match(error.message, new RegExp(`^${variable}`));
-      assert.ok(!inspect(error, { depth: 9 }).includes("hunter2hunter2"));
+  test("a folder of that name without start-local's variables is passed over, and so is a file", (t) => {
+    const folder = folderWith(t, {
+      ...startLocal(startLocalEnv),
+      "a/elastic-start-local/.env": "UNRELATED=1\n",
+      "a/b/elastic-start-local": "a file",
+    });
+    const config = loadConfig({ env: {}, cwd: join(folder, "a/b") });
+    assert.deepEqual([config.kibana.node, config.warnings], ["http://localhost:5602", []]);
+  });
+
+  test("a folder that cannot be read is passed over with a warning, unless ES_LOCAL_DIR names it", (t) => {
+    const folder = folderWith(t, { ...startLocal(startLocalEnv), "a/file": "" });
+    const loop = join(folder, "a/elastic-start-local");
+    symlinkSync(loop, loop);
+    const config = loadConfig({ env: {}, cwd: join(folder, "a") });
+    assert.equal(config.kibana.node, "http://localhost:5602");
+    assert.deepEqual(config.warnings, [`${loop}: cannot be read (ELOOP). It is not used.`]);
+    const named = refusal(() => loadConfig({ env: { ES_LOCAL_DIR: loop }, cwd: folder }));
+    assert.match(named.message, /cannot be read \(ELOOP\)/);
+  });
+
+  test("a folder of another user is passed over with a warning, unless ES_LOCAL_DIR names it", {
+    skip: !isRoot,
+  }, (t) => {
+    const folder = folderWith(t, startLocal(startLocalEnv));
+    const others = join(folder, "elastic-start-local");
+    chownSync(others, 65_534, 65_534);
+    const config = loadConfig({ env: {}, cwd: folder });
+    assert.equal(config.kibana.node, "http://localhost:5601");
+    assert.deepEqual(config.warnings, [
+      `${others}: belongs to another user, so it is not used. ES_LOCAL_DIR can name it.`,
+    ]);
+    const named = loadConfig({ env: { ES_LOCAL_DIR: others }, cwd: folder });
+    assert.deepEqual([named.kibana.node, named.warnings], ["http://localhost:5602", []]);
+  });
+});
+
+describe("a value that is wrong is refused, naming its variable and the fix", () => {
+  const wrong: [variable: string, value: string, says: RegExp][] = [
+    ["KIBANA_URL", "localhost:5601", /Did you mean http:\/\/localhost:5601\?/],
+    ["KIBANA_URL", "http://localhost:5601/app/home#/", /page/],
+    ["KIBANA_URL", "http://localhost:5601/s/ops", /contains a space/],
+    ["ELASTICSEARCH_URL", "es.example", /http/],
+    ["KIBANA_SPACE", "My Space", /space/],
+  ];
+  for (const [variable, value, says] of wrong)
+    test(`${variable}=${value}`, (t) => {
+      const { message } = refusal(() => load(t, { [variable]: value }));
+      assert.match(message, new RegExp(`^${variable}`));
+      assert.match(message, says);
     });
 
-const wrong: [variable: string, value: string, says: RegExp][] = [
-  ["KIBANA_URL", "localhost:5601", /Did you mean http:\/\/localhost:5601\?/],
-  ["KIBANA_URL", "http://localhost:5601/app/home#/", /page/],
-  ["ELASTICSEARCH_URL", "es.example", /http/],
-  ["KIBANA_SPACE", "My Space", /space/],
-];
-for (const [variable, value, says] of wrong)
-  test(`${variable}=${value} is refused, naming the variable and the fix`, (t) => {
-    const { message } = refusal(() => loadConfig({ env: { [variable]: value }, cwd: folderWith(t, {}) }));
-    assert.match(message, new RegExp(`^${variable}`));
-    assert.match(message, says);
-  });
+  for (const variable of ["KIBANA_URL", "ELASTICSEARCH_URL"])
+    for (const address of ["https://elastic:hunter2hunter2@kibana.example", "elastic:hunter2hunter2@localhost:5601"])
+      test(`${variable} with credentials inside, which are not repeated (${address.slice(0, 5)})`, (t) => {
+        const error = refusal(() => load(t, { [variable]: address }));
+        assert.match(error.message, new RegExp(`^${variable}`));
+        assert.ok(!inspect(error, { depth: 9 }).includes("hunter2hunter2"));
+      });
 
-for (const path of [".env", "elastic-start-local/.env"])
-  test(`${path} that cannot be read (a folder) is an error that names it, not silence`, (t) => {
-    const { message } = refusal(() => loadConfig({ env: {}, cwd: folderWith(t, { [`${path}/file`]: "" }) }));
-    assert.match(message, /\.env: cannot be read \(EISDIR\)/);
-    assert.ok(message.includes(path));
-  });
+  for (const path of [".env", "elastic-start-local/.env"])
+    test(`${path} in UTF-16 or Latin-1; a folder of that name counts as absent`, (t) => {
+      const cwd = folderWith(t, { [path]: "" });
+      const utf16 = Buffer.from("KIBANA_URL=http://k\r\n", "utf16le");
+      for (const bytes of [utf16, Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]), Buffer.from("A=\xe9", "latin1")]) {
+        writeFileSync(join(cwd, path), bytes);
+        assert.match(refusal(() => loadConfig({ env: {}, cwd })).message, /\.env: not UTF-8 text.*Save it as UTF-8/);
+      }
+      assert.equal(load(t, {}, { [`${path}/file`]: "" }).kibana.node, "http://localhost:5601");
+    });
 
-test("links begin with the address, its base path and the space", (t) => {
-  const env = { KIBANA_URL: "https://proxy.example/kbn/", KIBANA_SPACE: "marketing" };
-  const { url, kibana } = loadConfig({ env, cwd: folderWith(t, {}) });
-  assert.equal(url, "https://proxy.example/kbn/s/marketing");
-  assert.deepEqual(kibana, { node: "https://proxy.example/kbn", space: "marketing" });
-  const inDefault = loadConfig({ env: { ...env, KIBANA_SPACE: "default" }, cwd: folderWith(t, {}) });
-  assert.equal(inDefault.url, "https://proxy.example/kbn");
+  test("a .env of one's own that cannot be read", (t) => {
+    const cwd = folderWith(t, {});
+    symlinkSync(join(cwd, ".env"), join(cwd, ".env"));
+    assert.match(refusal(() => loadConfig({ env: {}, cwd })).message, /\.env: cannot be read \(ELOOP\)/);
+  });
 });
 
-test("what there is to show tells the place of the credentials, and never the secret", (t) => {
-  for (const [file, credentialsFrom] of [
-    [{ "elastic-start-local/.env": startLocalEnv }, "elastic-start-local/.env"],
-    [{ "elastic-start-local/.env": withoutKey }, "elastic-start-local/.env"],
-    [{ ".env": `KIBANA_API_KEY=${encodedKey}\n` }, ".env"],
-  ] as const) {
-    const { kibana, elasticsearch, ...shown } = loadConfig({ env: {}, cwd: folderWith(t, file) });
-    assert.ok(kibana.auth);
-    assert.equal(shown.credentialsFrom, credentialsFrom);
-    for (const secret of [encodedKey, "key-secret", "Xk7pQ2wZ"]) assert.ok(!inspect(shown).includes(secret));
-  }
-});
-
-test(".env.example lists every variable that config.ts reads, and loads once the password is filled in", (t) => {
+test(".env.example lists every variable that config.ts reads, and can be copied as it is", (t) => {
   const example = readFileSync(new URL("../.env.example", import.meta.url), "utf8");
   const source = readFileSync(new URL("../src/config.ts", import.meta.url), "utf8");
   const read = (source.match(/\b(KIBANA|ELASTICSEARCH|ES)_[A-Z_]*[A-Z]\b/g) ?? []).filter(
@@ -431,17 +433,9 @@ test(".env.example lists every variable that config.ts reads, and loads once the
   );
   const listed = [...example.matchAll(/^(?:# ?)?([A-Z_]+)=/gm)].map(([, name]) => name);
   assert.deepEqual(listed.sort(), [...new Set(read)].sort());
-  assert.deepEqual(listed, [
-    "ELASTICSEARCH_URL",
-    "ES_LOCAL_DIR",
-    "KIBANA_API_KEY",
-    "KIBANA_PASSWORD",
-    "KIBANA_SPACE",
-    "KIBANA_URL",
-    "KIBANA_USERNAME",
-  ]);
-
-  const filledIn = example.replace(/^KIBANA_PASSWORD=.*$/m, "KIBANA_PASSWORD=hunter2hunter2");
-  const config = loadConfig({ env: {}, cwd: folderWith(t, { ".env": filledIn }) });
-  assert.deepEqual(config.kibana.auth, { username: "elastic", password: "hunter2hunter2" });
+  assert.equal(load(t, {}, { ".env": example }).kibana.auth, undefined);
+  const filledIn = example
+    .replace(/^# ?(KIBANA_USERNAME)=.*$/m, "$1=elastic")
+    .replace(/^# ?(KIBANA_PASSWORD)=.*$/m, "$1=hunter2hunter2");
+  assert.deepEqual(load(t, {}, { ".env": filledIn }).kibana.auth, basic);
 });

@@ -29,9 +29,9 @@ interface Case {
   name: string;
   call?: Call;
   options?: Partial<KibanaClientOptions>;
-  /** What the server says, */
+  /** What the server says; nothing, if this and `connection` are missing. */
   answer?: Answer;
-  /** or what Node says instead, as code and message. */
+  /** What Node says instead: code and message. */
   connection?: [code: string, message: string];
   hint: RegExp | undefined;
 }
@@ -50,7 +50,7 @@ const rejected =
 const coreError = "An internal server error occurred. Check Kibana server logs for details.";
 
 const cases: Case[] = [
-  // pitfalls.md 1.1
+  // Connections and servers
   {
     name: "Elasticsearch's address: 404 of version 8 and 9",
     answer: {
@@ -89,21 +89,6 @@ const cases: Case[] = [
     hint: /^Nothing listens at http:\/\/kibana\.test:5601\. .*5601 by default/,
   },
   {
-    name: "a proxy where nothing listens",
-    connection: ["ECONNREFUSED", "connect ECONNREFUSED 127.0.0.1:3128"],
-    hint: /^The proxy of HTTPS_PROXY or HTTP_PROXY .*NO_PROXY/,
-  },
-  {
-    name: "a proxy's name that does not resolve",
-    connection: ["ENOTFOUND", "getaddrinfo ENOTFOUND proxy.corp"],
-    hint: /^The proxy/,
-  },
-  {
-    name: "a proxy that asks for credentials",
-    connection: ["UND_ERR_ABORTED", "Proxy response (407) !== 200 when HTTP Tunneling"],
-    hint: /^The proxy/,
-  },
-  {
     name: "a name that does not resolve",
     connection: ["ENOTFOUND", "getaddrinfo ENOTFOUND kibana.test"],
     hint: /^The host name in http:\/\/kibana\.test:5601 cannot be resolved/,
@@ -135,6 +120,38 @@ const cases: Case[] = [
     name: "a reset over https",
     options: { node: "https://kibana.test" },
     connection: ["ECONNRESET", "read ECONNRESET"],
+    hint: /^The connection broke .*client certificate/,
+  },
+  {
+    name: "a host that cannot be reached",
+    connection: ["EHOSTUNREACH", "connect EHOSTUNREACH 10.1.2.3:5601"],
+    hint: /^http:\/\/kibana\.test:5601 cannot be reached from here.*VPN/,
+  },
+  { name: "a network that cannot be reached", connection: ["ENETUNREACH", "connect"], hint: /cannot be reached/ },
+  {
+    name: "a connection that times out in the system",
+    connection: ["ETIMEDOUT", "connect ETIMEDOUT"],
+    hint: /cannot be reached/,
+  },
+  { name: "too many open files", connection: ["EMFILE", "connect EMFILE"], hint: /ulimit -n.*one client/ },
+  {
+    name: "a connection that is not accepted in time",
+    connection: ["UND_ERR_CONNECT_TIMEOUT", "Connect Timeout Error"],
+    hint: /did not accept a connection/,
+  },
+  {
+    name: "an answer that does not come in time",
+    options: { requestTimeout: 100 },
+    hint: /^Kibana may still carry out the request\. Look before you repeat a write\. requestTimeout/,
+  },
+  {
+    name: "a certificate of tomorrow",
+    connection: ["CERT_NOT_YET_VALID", "certificate is not yet valid"],
+    hint: /clock/,
+  },
+  {
+    name: "a code that nobody knows",
+    connection: ["EUNKNOWN", "something else"],
     hint: undefined,
   },
   {
@@ -184,9 +201,9 @@ const cases: Case[] = [
     hint: /again in a few seconds\.$/,
   },
   {
-    name: "a login page",
+    name: "a login page, or a GET in a space while Kibana starts",
     answer: { status: 200, body: "<!DOCTYPE html><html>Elastic</html>", headers: page },
-    hint: /^A web page, not Kibana's API: a login page or a proxy\. .*server\.basePath/,
+    hint: /^A web page instead of Kibana's API: Kibana is still starting, or this is a login page.*server\.basePath/,
   },
   {
     name: "a login page for a delete",
@@ -196,23 +213,56 @@ const cases: Case[] = [
   },
   { name: "a proxy's page", answer: { status: 502, body: "<html>bad gateway</html>", headers: page }, hint: /proxy/ },
   {
-    name: "a redirect (90-bp-root)",
+    name: "a redirect",
     answer: { status: 302, body: "", headers: { location: "/kbn/spaces/enter" } },
     hint: /^Redirects are not followed/,
   },
+  {
+    name: "the end of a start",
+    ...kibana(503, "License is not available.", { "retry-after": "30" }),
+    hint: /^Kibana is starting.*Nothing was done: try again in 30 seconds/,
+  },
+  {
+    name: "the end of a start, in newer words",
+    ...kibana(503, "Authentication sub-system is not fully initialized yet."),
+    hint: /^Kibana is starting/,
+  },
+  {
+    name: "a full disk",
+    call: create,
+    ...kibana(
+      429,
+      "index [.kibana_alerting_cases_8.12.2_001] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block]",
+    ),
+    hint: /^The disk of Elasticsearch is full/,
+  },
+  {
+    name: "a blocked index under Kibana",
+    call: update,
+    ...kibana(
+      403,
+      "index [.kibana_alerting_cases_8.12.2_001] blocked by: [FORBIDDEN/8/index write (api)];: cluster_block_exception",
+    ),
+    hint: /^Elasticsearch blocks writes.*not a missing privilege/,
+  },
+  {
+    name: "a blocked index of one's own",
+    ...run("index [s-write] blocked by: [FORBIDDEN/8/index write (api)];"),
+    hint: /^Elasticsearch blocks writes/,
+  },
   { name: "too many requests", ...kibana(429, "Server is overloaded"), hint: /^The server is overloaded\..*wait/ },
-  // 1.2
+  // Credentials and privileges
   {
     name: "no credentials",
     ...kibana(401, "Unauthorized"),
     options: {},
-    hint: /^No credentials were sent\. Pass auth/,
+    hint: /^No credentials were sent\. Pass auth.*start-local's are used only if/,
   },
   {
     name: "a key that is not accepted",
     ...kibana(401, rejected),
     options: apiKey,
-    hint: /^The key has the right shape but is not accepted/,
+    hint: /^The key has the right form but is not accepted/,
   },
   ...[
     "https://x.kb.eu-west-1.aws.elastic.cloud",
@@ -222,7 +272,7 @@ const cases: Case[] = [
     name: `a key for the organisation, at ${node}`,
     ...kibana(401, rejected),
     options: { ...apiKey, node: node.replace("https", "http") },
-    hint: /^An Elastic Cloud key, made for the organisation\?/,
+    hint: /^Is it a key of the Elastic Cloud organisation\?/,
   })),
   {
     name: "a key at a host that only looks like the Cloud",
@@ -235,6 +285,18 @@ const cases: Case[] = [
     ...kibana(401, rejected),
     options: { auth: { username: "kibana_system", password: "p" } },
     hint: /^kibana_system is Kibana's own service user/,
+  },
+  {
+    name: "kibana_system with its right password",
+    ...kibana(403, "Unauthorized to get actions"),
+    options: { auth: { username: "kibana_system", password: "p" } },
+    hint: /^kibana_system is Kibana's own service user/,
+  },
+  {
+    name: "right credentials while Kibana cannot ask its Elasticsearch",
+    ...kibana(401, "Unauthorized"),
+    options: { auth: { username: "u", password: "p" } },
+    hint: /^Kibana could not check the credentials\. Check that Elasticsearch is up/,
   },
   {
     name: "a wrong password",
@@ -294,18 +356,18 @@ const cases: Case[] = [
     hint: /listTypes\(\) tells which connector types this licence allows/,
   },
   {
-    name: "Kibana without its Elasticsearch (97-esdown-get)",
+    name: "Kibana without its Elasticsearch",
     call: get,
     ...kibana(403, "Actions is unavailable - license information is not available at this time."),
     hint: /^Not your privileges: Kibana has lost its Elasticsearch/,
   },
   {
-    name: "Kibana without its Elasticsearch (97-esdown-execute)",
+    name: "Kibana without its Elasticsearch",
     call: execute,
     ...kibana(503, "socket hang up - Local: 127.0.0.1:59744, Remote: 127.0.0.1:9211"),
     hint: /^Kibana, its Elasticsearch or the proxy/,
   },
-  // 1.3
+  // Connectors
   {
     name: "an id that is taken",
     call: createWithId,
@@ -313,13 +375,13 @@ const cases: Case[] = [
     hint: /^The id is taken, here or in another space/,
   },
   {
-    name: "an update at the same moment (98-conflict-put-2)",
+    name: "an update at the same moment",
     call: update,
     ...kibana(
       409,
       "[action:c]: version conflict, required seqNo [7], primary term [1]. current document has seqNo [8] and primary term [1]",
     ),
-    hint: /^Somebody else changed the connector/,
+    hint: /^The connector was changed at the same moment/,
   },
   {
     name: "an id that is no UUID, before 9.4",
@@ -328,13 +390,13 @@ const cases: Case[] = [
       400,
       "Predefined IDs are not allowed for saved objects with encrypted attributes unless the ID is a UUID.: Bad Request",
     ),
-    hint: /^Kibana 8\.8 to 9\.3 takes only a UUID/,
+    hint: /^As an id, Kibana 8\.8 to 9\.3 takes only a UUID \(version 1 or 4; not 6 or 7\)/,
   },
   {
     name: "an id with other characters, from 9.4 on",
     call: createWithId,
     ...kibana(400, "[request params.id]: Connector ID must contain only lowercase letters, numbers, and hyphens."),
-    hint: /^Kibana 8\.8 to 9\.3/,
+    hint: /^As an id, Kibana 8\.8 to 9\.3/,
   },
   {
     name: "an id of one's own before 8.8",
@@ -349,7 +411,7 @@ const cases: Case[] = [
     hint: /kibana\.yml \(is_preconfigured: true\)/,
   },
   {
-    name: "a preconfigured connector (60-pre-update)",
+    name: "a preconfigured connector",
     call: update,
     ...kibana(400, "Preconfigured action pre-index is not allowed to update."),
     hint: /is_preconfigured/,
@@ -361,7 +423,7 @@ const cases: Case[] = [
     hint: /is_preconfigured/,
   },
   {
-    name: "a preconfigured connector (60-pre-delete)",
+    name: "a preconfigured connector",
     call: remove,
     ...kibana(400, "Preconfigured action pre-index is not allowed to delete."),
     hint: /is_preconfigured/,
@@ -385,7 +447,7 @@ const cases: Case[] = [
     hint: /encryptionKey \(32 characters or more\): bin\/kibana-encryption-keys generate/,
   },
   {
-    name: "no encryption key, in 7.17 (90-bp-space)",
+    name: "no encryption key, in 7.17",
     call: getAll,
     ...kibana(500, "An internal server error occurred."),
     hint: /bin\/kibana-encryption-keys/,
@@ -416,13 +478,13 @@ const cases: Case[] = [
     hint: /^Searched/,
   },
   {
-    name: "a base path that is missing (90-bp-noprefix-api)",
+    name: "a base path that is missing",
     ...kibana(404, "Not Found"),
     hint: /^No such path\. .*server\.basePath/,
   },
-  // 1.4
+  // Runs
   {
-    name: "no right to write, in a run (96-es-403)",
+    name: "no right to write, in a run",
     ...run("security_exception: [security_exception] Reason: action [indices:data/write/bulk] is unauthorized"),
     hint: /create_doc or index on the index, and auto_configure or create_index/,
   },
@@ -432,14 +494,14 @@ const cases: Case[] = [
     hint: /create_doc/,
   },
   {
-    name: "a value that does not fit (24-exec-mapping-error)",
+    name: "a value that does not fit",
     ...run(
       "failed to parse field [n] of type [long] in document with id 'FcZfDqIB0IIPpQbKGFyF'. Preview of field's value: 'not a number'",
     ),
     hint: /^A value does not fit the index's mapping.*those that fit have been written/,
   },
   {
-    name: "a strict mapping (24-exec-strict-error)",
+    name: "a strict mapping",
     ...run("mapping set to strict, dynamic introduction of [foo] within [_doc] is not allowed"),
     hint: /mapping/,
   },
@@ -452,6 +514,41 @@ const cases: Case[] = [
     name: "a data stream before 8.4",
     ...run("only write ops with an op_type of create are allowed in data streams"),
     hint: /^That is a data stream/,
+  },
+  {
+    name: "no documents (8.12)",
+    ...run("parse_exception\n\tRoot causes:\n\t\tparse_exception: request body is required"),
+    hint: /^documents is empty/,
+  },
+  {
+    name: "an index name that is none",
+    ...run("Invalid index name [Logs], must be lowercase"),
+    hint: /^config\.index is not a valid name/,
+  },
+  {
+    name: "wrong credentials in a run",
+    ...run(
+      "security_exception\n\tRoot causes:\n\t\tsecurity_exception: unable to authenticate user [elastic] for REST request [/i/_bulk]",
+    ),
+    hint: /^Elasticsearch does not accept the credentials/,
+  },
+  {
+    name: "a system connector to run",
+    call: execute,
+    ...kibana(400, "Execution of system action is not allowed"),
+    hint: /^System connectors belong to Kibana/,
+  },
+  {
+    name: "a system connector to create",
+    call: create,
+    ...kibana(400, "System action creation is forbidden. Action type: .cases."),
+    hint: /^System connectors/,
+  },
+  {
+    name: "a system connector to change",
+    call: update,
+    ...kibana(400, "System action system-connector-.cases can not be updated."),
+    hint: /^System connectors/,
   },
   {
     name: "too large for Kibana",
@@ -480,7 +577,7 @@ for (const { name, call = getAll, options, answer, connection, hint } of cases)
     assert.ok(error instanceof KibanaError, inspect(error));
     if (hint) assert.match(error.hint ?? "", hint, inspect(error));
     else assert.equal(error.hint, undefined);
-    assert.doesNotMatch(error.hint ?? "", /\{(origin|space|requestBytes|retry-after)\}/);
+    assert.doesNotMatch(error.hint ?? "", /\{(origin|space|requestBytes|retryAfter)\}/);
     if (error.hint) seen.add(error.hint);
   });
 
@@ -489,12 +586,14 @@ it("no advice switches verification off", () => {
 });
 
 after(() => {
-  const source = readFileSync(new URL("../src/errors.ts", import.meta.url), "utf8");
-  const rows = [...source.matchAll(/^ {2}\{ .*hint: (["'])(.*)\1 \},$/gm)].map(([, , row = ""]) => row);
-  assert.equal(rows.length, source.match(/hint: ["']/g)?.length);
+  const source = readFileSync(new URL("../src/hints.ts", import.meta.url), "utf8");
+  const rows = [...source.matchAll(/^ {2}\{ .*hint: (["'`])(.*)\1 \},$/gm)].map(([, , row = ""]) =>
+    row.replace(/\\(.)/g, "$1"),
+  );
+  assert.equal(rows.length, source.match(/hint: ["'`]/g)?.length);
   for (const row of rows) {
     const parts = row
-      .split(/\{(?:origin|space|requestBytes|retry-after)\}/)
+      .split(/\{(?:origin|space|requestBytes|retryAfter)\}|\$\{\w+\}/)
       .map((part) => RegExp(part.replace(/[^\w ]/g, "\\$&")));
     assert.ok(
       [...seen].some((hint) => parts.every((part) => part.test(hint))),
@@ -506,7 +605,8 @@ after(() => {
 /** Leads to a server that gives the answer, or to nothing but an error, whatever host the client asks for. */
 async function dispatcherFor(t: TestContext, answer?: Answer, connection?: Case["connection"]): Promise<Agent> {
   const { url } = await serve(t, (_request, response) => {
-    const { status = 0, body, headers } = answer ?? {};
+    if (!answer) return;
+    const { status, body, headers } = answer;
     if (typeof body !== "string")
       for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value);
     if (typeof body === "string") response.writeHead(status, headers).end(body);

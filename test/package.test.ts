@@ -56,9 +56,14 @@ describe("the tarball", () => {
       "connections",
       "connector-types",
       "errors",
+      "exchange",
+      "failures",
+      "hints",
       "index",
       "options",
+      "runs",
       "serialize",
+      "shown",
       "transport",
     ];
     const built = modules.flatMap((name) => [".js", ".js.map", ".d.ts"].map((end) => `package/dist/${name}${end}`));
@@ -101,7 +106,7 @@ await client.close();`,
       stdout,
       /^mine\nConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /,
     );
-    assert.match(stdout, /\. Install kbn-connectors anew\.\n$/);
+    assert.match(stdout, / Install kbn-connectors again, with its dependencies\.\n$/);
   });
 
   const calling = `import { KibanaClient } from "kbn-connectors";

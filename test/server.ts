@@ -1,7 +1,11 @@
 // The servers of the tests: the sandbox for what Kibana answers, a small one for what no Kibana does.
+
+import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
+import { inspect } from "node:util";
+import { KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
 import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
 
 /** A request as it stood on the wire. */
@@ -51,12 +55,25 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
 }
 
-/** A sandbox until the test ends; in front of a real Elasticsearch, where REAL_ELASTICSEARCH names one. */
-export async function begin(t: TestContext, options: SandboxOptions = {}): Promise<Sandbox> {
+/** The error with which a call ends. */
+export async function failure(call: Promise<unknown>): Promise<KibanaError> {
+  const error = await call.then(
+    (answer) => assert.fail(`resolved: ${inspect(answer)}`),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof KibanaError, inspect(error));
+  return error;
+}
+
+/** A sandbox until the test ends, and clients for it; in front of a real Elasticsearch if REAL_ELASTICSEARCH names one. */
+export async function begin(t: TestContext, options: SandboxOptions = {}) {
   const elasticsearch = process.env.REAL_ELASTICSEARCH;
   const sandbox = await startSandbox({ ...(elasticsearch && { elasticsearch }), ...options });
   t.after(() => sandbox.close());
-  return sandbox;
+  const { kibanaUrl: node, username, password } = sandbox;
+  const client = (more: Partial<KibanaClientOptions> = {}) =>
+    new KibanaClient({ node, auth: { username, password }, ...more });
+  return Object.assign(sandbox, { client });
 }
 
 /** The `_id`s in an index, whichever Elasticsearch holds it. */

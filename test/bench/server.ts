@@ -13,7 +13,7 @@ const connector = JSON.stringify({
   is_system_action: false,
 });
 
-function run(documents: number): string {
+function run(id: string, documents: number): string {
   const items = Array.from({ length: documents }, (_, at) => ({
     create: {
       _index: "miconnectedindex",
@@ -26,7 +26,7 @@ function run(documents: number): string {
       status: 201,
     },
   }));
-  return JSON.stringify({ connector_id: "items-1", status: "ok", data: { took: 1, errors: false, items } });
+  return JSON.stringify({ connector_id: id, status: "ok", data: { took: 1, errors: false, items } });
 }
 
 const runs = new Map<string, Buffer>();
@@ -35,12 +35,12 @@ let written: unknown;
 
 /** The id says what the run has to answer, so that no request has to be parsed: `items-1000-after-25`. */
 function answerTo(method: string, url: string): { status: number; body: Buffer | string; delay: number } {
-  const [, items, delay] = /\/items-(\d+)(?:-kept)?(?:-after-(\d+))?\/_execute$/.exec(url) ?? [];
+  const [, id = "", items, delay] = /\/(items-(\d+)(?:-kept)?(?:-after-(\d+))?)\/_execute$/.exec(url) ?? [];
   if (method === "DELETE") return { status: 204, body: "", delay: 0 };
   if (url.includes("/_doc/")) return { status: 200, body: JSON.stringify({ found: true, _source: written }), delay: 0 };
   if (items === undefined) return { status: 200, body: connector, delay: 0 };
-  const body = runs.get(items) ?? Buffer.from(run(Number(items)));
-  runs.set(items, body);
+  const body = runs.get(id) ?? Buffer.from(run(id, Number(items)));
+  runs.set(id, body);
   return { status: 200, body, delay: Number(delay ?? 0) };
 }
 

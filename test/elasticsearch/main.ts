@@ -84,7 +84,7 @@ async function test(): Promise<number> {
       if (server.exitCode !== null) throw new Error(`Elasticsearch ended with exit code ${server.exitCode}`);
       await setTimeout(500);
     }
-    const tests = ["test/elasticsearch/real.test.ts", "test/client.test.ts", "test/errors.test.ts"];
+    const tests = ["test/elasticsearch/real.test.ts", "test/client.test.ts", "test/runs.test.ts"];
     return (
       spawnSync(process.execPath, ["--import", "tsx", "--test", ...tests], {
         cwd: root,
