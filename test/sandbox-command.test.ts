@@ -14,12 +14,15 @@ function sandbox(t: TestContext, args: string[], env: Record<string, string> = {
   return child;
 }
 
+/** Without a command it would listen on the ports of the README. */
+const anyPorts = ["--port", "0", "--elasticsearch-port", "0"];
 const script = (code: string, ...args: string[]) => [process.execPath, "-e", code, "--", ...args];
 
 describe("npm run sandbox", { concurrency: true }, () => {
   test("without a command it prints variables to export, serves, and ends with Ctrl-C", async (t) => {
-    const { kill, printed, finished } = sandbox(t, ["--no-auth", "--base-path", "/kbn"]);
+    const { kill, printed, finished } = sandbox(t, [...anyPorts, "--no-auth", "--base-path", "/kbn"]);
     const lines = await printed("ELASTICSEARCH_URL");
+    assert.match(lines, /^A simulated Kibana at http:.*\n.*Ctrl-C/);
     const url = /^export KIBANA_URL='(http:\/\/127\.0\.0\.1:\d+\/kbn)'$/m.exec(lines)?.[1] ?? "";
     assert.equal((await fetch(`${url}/api/actions/connectors`)).status, 200);
     kill("SIGINT");
@@ -71,20 +74,20 @@ describe("npm run sandbox", { concurrency: true }, () => {
 
   test("a state can be switched on", async (t) => {
     const look =
-      "fetch(process.env.KIBANA_URL).then(async (a) => console.log(a.status, a.headers.get('retry-after'), await a.text()))";
+      "fetch(process.env.KIBANA_URL + '/api/actions/connectors').then(async (a) => console.log(a.status, a.headers.get('retry-after'), await a.text()))";
     const { finished } = sandbox(t, ["--state=not-ready", ...script(look)]);
     assert.equal((await finished).stdout, "503 30 Kibana server is not ready yet\n");
   });
 
   test("wrong options say what is wrong and how it works, with exit code 2", async (t) => {
     const wrong: [string[], RegExp][] = [
-      [["--nope"], /^Unknown option --nope\./],
+      [["--nope"], /^Unknown option '--nope'/],
       [["--kibana", "8.7"], /^The sandbox knows no Kibana "8\.7"/],
-      [["--kibana"], /^--kibana needs a value\./],
+      [["--kibana"], /^Option '--kibana <value>' argument missing/],
       [["--port", "70000"], /^--port "70000" is no port number\./],
       [["--base-path", "kbn/"], /^--base-path "kbn\/" must begin with \//],
       [["--elasticsearch", "localhost:9200"], /^--elasticsearch takes a URL/],
-      [["--state", "sleepy"], /^--state "sleepy" is none of not-ready, /],
+      [["--state", "sleepy"], /^--state "sleepy" is none of starting, refused, not-ready, /],
       [["--state", "slow=soon"], /^--state "slow=soon" is none of/],
     ];
     const results = await Promise.all(wrong.map(([args]) => sandbox(t, args).finished));
@@ -108,13 +111,13 @@ describe("npm run sandbox", { concurrency: true }, () => {
     await once(other, "listening");
     const { port } = other.address() as AddressInfo;
     const [taken, missing] = await Promise.all([
-      sandbox(t, ["--port", String(port)]).finished,
+      sandbox(t, ["--port", String(port), "--elasticsearch-port", "0"]).finished,
       sandbox(t, ["no-such-command-anywhere"]).finished,
     ]);
     assert.deepEqual(taken, {
       exitCode: 1,
       stdout: "",
-      stderr: `Port ${port} is in use: choose another with --port.\n`,
+      stderr: `Port ${port} is in use: choose others with --port and --elasticsearch-port.\n`,
     });
     assert.deepEqual(missing, {
       exitCode: 127,

@@ -7,6 +7,7 @@ export interface ConnectorType {
   id: string;
   name: string;
   licence: string;
+  features: string[];
   config?: Schema;
   secrets?: Schema;
   params?: Schema;
@@ -47,44 +48,55 @@ const logParams: Schema = {
   },
 };
 
-/** In the order in which Kibana registers them. The sandbox has a basic licence: what needs more is listed and refused. */
+const usual = "alerting uptime siem";
+const cases = "alerting cases siem";
+
+/** Types that need more than a basic licence, which the sandbox lists and refuses: id, name, licence, features, secret. */
+const paid: [
+  id: string,
+  name: string,
+  licence: string,
+  features: string,
+  secret?: string | undefined,
+  since?: "8.12",
+][] = [
+  [".email", "Email", "gold", usual],
+  [".pagerduty", "PagerDuty", "gold", usual, "routingKey"],
+  [".swimlane", "Swimlane", "gold", cases],
+  [".slack", "Slack", "gold", usual, "webhookUrl"],
+  [".slack_api", "Slack API", "gold", "alerting siem", undefined, "8.12"],
+  [".webhook", "Webhook", "gold", usual],
+  [".cases-webhook", "Webhook - Case Management", "gold", "cases", undefined, "8.12"],
+  [".xmatters", "xMatters", "gold", "alerting", undefined, "8.12"],
+  [".servicenow", "ServiceNow ITSM", "platinum", "alerting cases uptime siem"],
+  [".servicenow-sir", "ServiceNow SecOps", "platinum", cases],
+  [".servicenow-itom", "ServiceNow ITOM", "platinum", "alerting siem"],
+  [".jira", "Jira", "gold", "alerting cases uptime siem"],
+  [".resilient", "IBM Resilient", "platinum", cases],
+  [".teams", "Microsoft Teams", "gold", usual, "webhookUrl"],
+  [".torq", "Torq", "gold", usual, undefined, "8.12"],
+  [".opsgenie", "Opsgenie", "platinum", usual, undefined, "8.12"],
+  [".tines", "Tines", "gold", "siem", undefined, "8.12"],
+  [".gen-ai", "OpenAI", "enterprise", "generativeAI generativeAIForObservability", undefined, "8.12"],
+  [".bedrock", "Amazon Bedrock", "enterprise", "generativeAI", undefined, "8.12"],
+  [".d3security", "D3 Security", "gold", "alerting siem", undefined, "8.12"],
+  [".sentinelone", "Sentinel One", "enterprise", "siem", undefined, "8.12"],
+];
+
+/** In the order in which Kibana registers them. */
 export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
-  const strict = behaviour.strictTypes ? nothing : undefined;
-  const secret = (field: string): Schema => ({ is: "object", fields: { [field]: { is: "string" } } });
-  const paid = (id: string, name: string, licence: string, secrets?: Schema): ConnectorType => ({
-    id,
-    name,
-    licence,
-    ...(secrets && { secrets }),
-  });
-  return [
-    paid(".email", "Email", "gold"),
-    {
-      id: ".index",
-      name: "Index",
-      licence: "basic",
-      config: indexConfig,
-      params: indexParams,
-      ...(strict && { secrets: strict }),
-    },
-    paid(".pagerduty", "PagerDuty", "gold", secret("routingKey")),
-    paid(".swimlane", "Swimlane", "gold"),
-    {
-      id: ".server-log",
-      name: "Server log",
-      licence: "basic",
-      params: logParams,
-      ...(strict && { config: strict, secrets: strict }),
-    },
-    paid(".slack", "Slack", "gold", secret("webhookUrl")),
-    paid(".webhook", "Webhook", "gold"),
-    paid(".servicenow", "ServiceNow ITSM", "platinum"),
-    paid(".servicenow-sir", "ServiceNow SecOps", "platinum"),
-    paid(".servicenow-itom", "ServiceNow ITOM", "platinum"),
-    paid(".jira", "Jira", "gold"),
-    paid(".resilient", "IBM Resilient", "platinum"),
-    paid(".teams", "Microsoft Teams", "gold", secret("webhookUrl")),
-  ];
+  const strict = behaviour.strictTypes ? { secrets: nothing } : {};
+  const types = paid
+    .filter(([, , , , , since]) => !since || behaviour.moreTypes)
+    .map(([id, name, licence, features, secret]): ConnectorType => {
+      const secrets: Schema = { is: "object", fields: { [secret ?? ""]: { is: "string" } } };
+      return { id, name, licence, features: features.split(" "), ...(secret && { secrets }) };
+    });
+  const index = { id: ".index", name: "Index", licence: "basic", features: usual.split(" ") };
+  const log = { id: ".server-log", name: "Server log", licence: "basic", features: ["alerting", "uptime"] };
+  types.splice(1, 0, { ...index, config: indexConfig, params: indexParams, ...strict });
+  types.splice(4, 0, { ...log, params: logParams, ...(behaviour.strictTypes && { config: nothing }), ...strict });
+  return types;
 }
 
 /** An answer of Elasticsearch as Kibana's client for it hands it on. */
@@ -120,10 +132,6 @@ export async function runIndex(
 ): Promise<RunResult> {
   const action = JSON.stringify({ index: behaviour.createItems ? { op_type: "create" } : {} });
   const timeField = config.executionTimeField?.trim() ?? "";
-  const lines = params.documents.flatMap((document) => [
-    action,
-    JSON.stringify(timeField === "" ? document : { ...document, [timeField]: new Date() }),
-  ]);
   const failed = (reason: string): RunResult => ({
     status: "error",
     message: "error indexing documents",
@@ -132,6 +140,10 @@ export async function runIndex(
   });
   let answer: ElasticsearchAnswer;
   try {
+    const lines = params.documents.flatMap((document) => [
+      action,
+      JSON.stringify(timeField === "" ? document : Object.assign({ ...document }, { [timeField]: new Date() })),
+    ]);
     const path = `/${encodeURIComponent(params.indexOverride ?? config.index)}/_bulk?refresh=${config.refresh}`;
     answer = await bulk(path, lines.map((line) => `${line}\n`).join(""));
   } catch (error) {

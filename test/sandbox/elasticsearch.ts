@@ -53,17 +53,24 @@ export function refusal(
     reason,
     ...(more === undefined ? {} : { additional_unsuccessful_credentials: more }),
   });
-  const [, scheme = "", token = ""] = /^(\S+)\s+(.*)$/.exec(authorization ?? "") ?? [];
+  const [, scheme = "", token = ""] = /^(\S+) (.*)$/.exec(authorization ?? "") ?? [];
   const anonymous =
     "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
   switch (scheme.toLowerCase()) {
     case "basic": {
       const decoded = Buffer.from(token, "base64").toString();
+      const illegal = /[^\w+/=]/.exec(token)?.[0];
+      if (illegal !== undefined) {
+        const reason = `Illegal base64 character ${illegal.charCodeAt(0).toString(16)}`;
+        const cause = { type: "illegal_argument_exception", reason };
+        return { ...security("invalid basic authentication header encoding"), caused_by: cause };
+      }
+      if (token !== "" && !decoded.includes(":")) return security("invalid basic authentication header value");
       if (decoded === `${credentials.username}:${credentials.password}`) return undefined;
       return security(`unable to authenticate user [${decoded.split(":")[0]}] for REST request [${path}]`);
     }
     case "apikey": {
-      if (token.trim() === credentials.apiKey) return undefined;
+      if (token === credentials.apiKey) return undefined;
       const [id, key] = Buffer.from(token, "base64").toString().split(":");
       return security(
         anonymous,
@@ -135,10 +142,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (second === "_doc" && third !== undefined && (method === "GET" || method === "HEAD"))
         return getDocument(first, third);
       if (second === "_search" && read) return search(first, parameters, body);
-      if (second === "_count" && read) return { body: { count: matching(first, body).length, _shards: shards(1) } };
       if (second === "_refresh" && read) return refreshIndex(first);
-      if (second === "_mapping" && method === "GET")
-        return { body: { [first]: { mappings: shown(existing(first).mapping) } } };
     } else if (first !== "" && second === "_bulk") {
       return bulk(first, parameters, body);
     }
@@ -159,34 +163,13 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   }
 
   function info() {
-    return {
-      name: "sandbox",
-      cluster_name: "sandbox",
-      cluster_uuid: "c2FuZGJveA",
-      version: {
-        number: behaviour.version,
-        build_flavor: "default",
-        build_type: "docker",
-        lucene_version: "sandbox",
-        minimum_wire_compatibility_version: behaviour.version,
-        minimum_index_compatibility_version: behaviour.version,
-      },
-      tagline: "You Know, for Search",
-    };
+    const version = { number: behaviour.version, build_flavor: "default" };
+    return { name: "sandbox", cluster_name: "sandbox", version, tagline: "You Know, for Search" };
   }
 
   function createIndex(name: string, body: string): { body: unknown } {
     const fault = indexNameFault(name, behaviour);
     if (fault !== undefined) throw new Failure(400, { ...fault });
-    const present = indices.get(name);
-    if (present !== undefined) {
-      throw new Failure(400, {
-        type: "resource_already_exists_exception",
-        reason: `index [${name}/${present.uuid}] already exists`,
-        index_uuid: present.uuid,
-        index: name,
-      });
-    }
     addIndex(name, (parse(body) as { mappings?: Field }).mappings ?? {});
     return { body: { acknowledged: true, shards_acknowledged: true, index: name } };
   }
@@ -255,7 +238,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
 
   function search(name: string, parameters: URLSearchParams, body: string): { body: unknown } {
     const request = parse(body) as { size?: number; from?: number };
-    const hits = matching(name, body);
+    const hits = [...existing(name).searchable];
     const from = request.from ?? Number(parameters.get("from") ?? 0);
     const size = request.size ?? Number(parameters.get("size") ?? 10);
     return {
@@ -274,57 +257,20 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     };
   }
 
-  /** match_all, ids, term and match on plain fields: enough to look for what was written. */
-  function matching(name: string, body: string): [string, Stored][] {
-    const query = (parse(body) as { query?: Record<string, Record<string, unknown>> }).query ?? { match_all: {} };
-    const [[kind = "match_all", condition = {}] = []] = Object.entries(query);
-    const documents = [...existing(name).searchable];
-    if (kind === "match_all") return documents;
-    if (kind === "ids") return documents.filter(([id]) => (condition.values as unknown[] | undefined)?.includes(id));
-    const [[field = "", wanted] = []] = Object.entries(condition);
-    const value = isPlainObject(wanted) ? (wanted.value ?? wanted.query) : wanted;
-    const words = (text: unknown) =>
-      String(text)
-        .toLowerCase()
-        .split(/[^\p{L}\p{N}]+/u)
-        .filter(Boolean);
-    const read = ({ source }: Stored) =>
-      field
-        .replace(/\.keyword$/, "")
-        .split(".")
-        .reduce<unknown>((inner, key) => (isPlainObject(inner) ? inner[key] : undefined), source);
-    if (kind === "term") return documents.filter(([, stored]) => String(read(stored)) === String(value));
-    if (kind === "match")
-      return documents.filter(([, stored]) => words(value).some((word) => words(read(stored)).includes(word)));
-    const reason = `unknown query [${kind}]`;
-    throw new Failure(400, {
-      type: "parsing_exception",
-      reason,
-      caused_by: { type: "named_object_not_found_exception", reason: `unknown field [${kind}]` },
-    });
-  }
-
   function bulk(name: string | undefined, parameters: URLSearchParams, body: string): { body: unknown } {
     const illegal = (reason: string, type = "illegal_argument_exception") => new Failure(400, { type, reason });
     if (body === "") throw illegal("request body is required", "parse_exception");
     if (!body.endsWith("\n")) throw illegal("The bulk request must be terminated by a newline [\\n]");
     const forced = parameters.get("refresh") === "true" || parameters.get("refresh") === "";
     const lines = body.split("\n").slice(0, -1);
-    const invalid = (fault: string) =>
-      illegal(`Validation Failed: 1: ${fault};`, "action_request_validation_exception");
     const touched = new Set<Index>();
     // Everything is read before anything is written.
     const writes = lines.flatMap((line, number) => {
       if (number % 2 === 1) return [];
       const [[action = "", meta = {}] = []] = Object.entries(parse(line) as Record<string, Record<string, string>>);
-      if (action !== "index" && action !== "create") {
-        const known = "expected field [create], [delete], [index] or [update]";
-        throw illegal(`Malformed action/metadata line [${number + 1}], ${known} but found [${action}]`);
-      }
       const target = meta._index ?? name;
-      const document = lines[number + 1];
-      if (document === undefined) throw invalid("no requests added");
-      if (target === undefined) throw invalid("index is missing");
+      const document = lines[number + 1] ?? "";
+      if (target === undefined) throw illegal("Validation Failed: 1: index is missing;");
       const create = action === "create" || meta.op_type === "create";
       const key = create ? "create" : "index";
       return [() => ({ [key]: write(target, meta._id, create, document, forced, touched) })];
@@ -399,20 +345,6 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   }
 }
 
-/** An object that has no fields yet needs its type to be seen. */
-function shown(field: Field): Field {
-  const { properties = {}, ...rest } = field;
-  const fields = Object.entries(properties).map(([name, inner]) => [
-    name,
-    isEmptyObject(inner) ? { type: "object" } : shown(inner),
-  ]);
-  return { ...rest, ...(fields.length > 0 && { properties: Object.fromEntries(fields) }) };
-}
-
-function isEmptyObject(field: Field): boolean {
-  return field.type === undefined && Object.keys(field.properties ?? {}).length === 0;
-}
-
 function shards(successful: number) {
   return { total: 1, successful, skipped: 0, failed: 0 };
 }
@@ -441,6 +373,10 @@ function indexNameFault(name: string, behaviour: Behaviour): Cause | undefined {
     index_uuid: "_na_",
     index: name,
   });
+  if (!behaviour.elasticsearch7 && name === "_all") {
+    const rule = "does not support accessing all indices; the provided index expression [_all] is not allowed";
+    return { type: "illegal_argument_exception", reason: `the action indices:admin/auto_create ${rule}` };
+  }
   if (!behaviour.elasticsearch7 && name.includes("*")) {
     return {
       type: "illegal_argument_exception",
@@ -463,12 +399,15 @@ function indexNameFault(name: string, behaviour: Behaviour): Cause | undefined {
   return undefined;
 }
 
-/** `<logs-{now/d}>` stands for today's index. */
+/** `<logs-{now/d}>` stands for today's index, `<logs-{now/d{yyyy}}>` for this year's. */
 function resolveDateMath(name: string): { name: string } | Cause {
-  const [, before = name, unit = "d", after = ""] = /^<([^{]*)(?:\{now(?:\/([a-zA-Z]))?\})?(.*)>$/.exec(name) ?? [];
+  const pattern = /^<([^{]*)(?:\{now(?:\/([a-zA-Z]))?(?:\{([^}]*)\})?\})?(.*)>$/;
+  const [, before = name, unit = "d", format, after = ""] = pattern.exec(name) ?? [];
   if (!name.includes("{now")) return { name: before + after };
   if (!"yMwdhHms".includes(unit))
     return { type: "parse_exception", reason: `unit [${unit}] not supported for date math [/${unit}]` };
-  const today = new Date().toISOString().slice(0, unit === "y" ? 4 : unit === "M" ? 7 : 10);
-  return { name: before + today.replaceAll("-", ".").padEnd(10, ".01") + after };
+  const [year = "", month = "", day = ""] = new Date().toISOString().split(/[-T]/);
+  const rounded = { yyyy: year, MM: unit === "y" ? "01" : month, dd: unit === "y" || unit === "M" ? "01" : day };
+  const shown = (format ?? "yyyy.MM.dd").replace(/yyyy|MM|dd/g, (part) => rounded[part as keyof typeof rounded]);
+  return { name: before + shown + after };
 }

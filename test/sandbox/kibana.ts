@@ -4,7 +4,8 @@ import { STATUS_CODES } from "node:http";
 import { parse as parseForm } from "node:querystring";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bulk, clientMessage, connectorTypesOf, type RunResult, runIndex } from "./connector-types.ts";
-import { createSavedObjects, preconfigured, type StoredConnector } from "./objects.ts";
+import type { Cause } from "./mapping.ts";
+import { createSavedObjects, preconfiguredIn, type StoredConnector } from "./objects.ts";
 import type { Answer, Exchange, State } from "./sandbox.ts";
 import { byConfigSchema, byZod, Invalid, isPlainObject, notBlank, type Schema } from "./schemas.ts";
 import type { Behaviour } from "./versions.ts";
@@ -12,9 +13,10 @@ import type { Behaviour } from "./versions.ts";
 export interface KibanaOptions {
   behaviour: Behaviour;
   basePath: string;
+  isSecured: boolean;
   maxPayload(): number;
-  /** Why the credentials are refused, as Elasticsearch says it; undefined if they are right or nobody checks. */
-  refusal(authorization: string | undefined): Promise<string | undefined>;
+  /** Why Elasticsearch refuses the credentials; undefined if they are right or nobody checks. */
+  refusal(authorization: string | undefined): Promise<Cause | undefined>;
   bulk(authorization: string | undefined): Bulk;
   state(): State | undefined;
 }
@@ -62,6 +64,7 @@ const executeBody: Schema = { is: "object", fields: { params: { is: "record", of
 export function createKibana(options: KibanaOptions): Kibana {
   const { behaviour, basePath } = options;
   const objects = createSavedObjects();
+  const preconfigured = preconfiguredIn(behaviour.elasticsearch7 ? "pre-target" : "pre-index");
   const types = connectorTypesOf(behaviour);
   const routes = routesOf();
   let lostElasticsearch = false;
@@ -81,26 +84,33 @@ export function createKibana(options: KibanaOptions): Kibana {
   async function answer(exchange: Exchange): Promise<Answer> {
     const { method, headers } = exchange;
     const hasPayload = method !== "GET" && method !== "HEAD";
-    if (options.state() === "not-ready") {
-      if (hasPayload) readPayload(exchange);
-      const text = { "content-type": "text/html; charset=utf-8", "retry-after": "30" };
-      return { status: 503, headers: text, body: "Kibana server is not ready yet" };
-    }
     const { path, space, prefix, query } = locate(exchange.path);
+    const state = options.state();
+    if (state === "not-ready") {
+      if (hasPayload) readPayload(exchange);
+      if (behaviour.pagesWhileStarting) checkHeaders(exchange, hasPayload);
+      const isPage =
+        behaviour.pagesWhileStarting && !hasPayload && (prefix !== basePath || !/^\/(api|internal)\//.test(path));
+      if (isPage) return { status: 200, headers: html, body: "<!DOCTYPE html><html><title>Elastic</title></html>" };
+      return { status: 503, headers: { ...html, "retry-after": "30" }, body: "Kibana server is not ready yet" };
+    }
+    if (state === "no-license") return failed(503, "License is not available.", {}, { "retry-after": "30" });
     const route = routes.find((candidate) => candidate.path.test(path) && matches(candidate.method, method));
-    if (method === "OPTIONS") throw new Failure(404, "CORS error: Missing Access-Control-Request-Method header");
+    if (method === "OPTIONS" && behaviour.corsErrors)
+      throw new Failure(404, "CORS error: Missing Access-Control-Request-Method header");
     // Other methods have no route that catches everything: nothing is checked before their 404.
     if (route === undefined && hasPayload) throw new Failure(404, "Not Found");
     const id = decode(route === undefined ? path : (route.path.exec(path)?.[1] ?? ""));
     await authenticate(headers.authorization);
-    const payload = hasPayload ? readPayload(exchange) : undefined;
+    const isRead = hasPayload && (method !== "DELETE" || behaviour.elasticsearch7);
+    const payload = isRead ? readPayload(exchange) : undefined;
     checkHeaders(exchange, hasPayload);
     if (route === undefined) {
       const to =
         path === "/"
           ? "/spaces/enter"
           : path.endsWith("/")
-            ? path.slice(0, -1) + (query.size > 0 ? `?${query}` : "")
+            ? encoded(path.slice(0, -1)) + (query.size > 0 ? `?${query}` : "")
             : undefined;
       if (to === undefined) throw new Failure(404, "Not Found");
       return { status: 302, headers: { location: prefix + to }, body: "" };
@@ -118,19 +128,24 @@ export function createKibana(options: KibanaOptions): Kibana {
     if (result === undefined) return { status: 204, headers: versionHeader(), body: "" };
     return {
       status: 200,
-      headers: { ...json, ...versionHeader(), "accept-ranges": "bytes" },
+      headers: { ...json, ...versionHeader() },
       body: JSON.stringify(result),
     };
   }
 
-  function failed(status: number, message: string, extra: Record<string, unknown> = {}): Answer {
+  /** From 8.0 on, the path without its last slash is encoded whole. */
+  function encoded(path: string): string {
+    return behaviour.elasticsearch7 ? path : `/${encodeURIComponent(path.slice(1))}`;
+  }
+
+  function failed(status: number, message: string, extra: object = {}, headers: Record<string, string> = {}): Answer {
     const body = {
       statusCode: status,
       error: status === 413 ? "Request Entity Too Large" : STATUS_CODES[status],
       message,
       ...extra,
     };
-    return { status, headers: { ...json, ...versionHeader() }, body: JSON.stringify(body) };
+    return { status, headers: { ...json, ...versionHeader(), ...headers }, body: JSON.stringify(body) };
   }
 
   function versionHeader(): Record<string, string> {
@@ -142,9 +157,11 @@ export function createKibana(options: KibanaOptions): Kibana {
     const [whole = "", search = ""] = target.split("?", 2);
     if (basePath !== "" && whole !== basePath && !whole.startsWith(`${basePath}/`)) throw new Failure(404, "Not Found");
     const rest = whole.slice(basePath.length);
-    const [inSpace = "", space = "default"] = /^\/s\/([a-z0-9_-]+)(?=\/|$)/.exec(rest) ?? [];
+    const decoded = rest.replace(/^\/s\/[^/]+/, decode);
+    if (!behaviour.elasticsearch7 && /^\/s\/[a-z0-9_-]+[^a-z0-9_/-]/.test(decoded)) throw coreError();
+    const [inSpace = "", space = "default"] = /^\/s\/([a-z0-9_-]+)(?=\/|$)/.exec(decoded) ?? [];
     return {
-      path: rest.slice(inSpace.length) || "/",
+      path: (inSpace ? decoded.slice(inSpace.length) : rest) || "/",
       space,
       prefix: basePath + inSpace,
       query: new URLSearchParams(search),
@@ -152,13 +169,18 @@ export function createKibana(options: KibanaOptions): Kibana {
   }
 
   async function authenticate(authorization: string | undefined): Promise<void> {
-    const reason = await options.refusal(authorization).catch((error: Error) => {
+    const isSecured = options.isSecured && !behaviour.elasticsearch7;
+    if (isSecured && options.state() === "elasticsearch-gone") throw new Failure(401, "Unauthorized");
+    const error = await options.refusal(authorization).catch((error: Error) => {
       throw new Failure(503, error.message);
     });
-    if (reason === undefined) return;
-    if (authorization === undefined) throw new Failure(401, "Unauthorized");
-    const error = { type: "security_exception", reason };
-    throw new Failure(401, `[${clientMessage({ error: { ...error, root_cause: [error] } }, behaviour)}]: ${reason}`);
+    if (error === undefined) return;
+    // Kibana asks Elasticsearch about these schemes only.
+    if (!/^(basic|apikey|bearer)( |$)/i.test(authorization ?? "")) throw new Failure(401, "Unauthorized");
+    throw new Failure(
+      401,
+      `[${clientMessage({ error: { ...error, root_cause: [error] } }, behaviour)}]: ${error.reason}`,
+    );
   }
 
   /** Size, then content type, then JSON: all of them before kbn-xsrf. */
@@ -224,13 +246,13 @@ export function createKibana(options: KibanaOptions): Kibana {
     lostElasticsearch = false;
     // Kibana tells its log what is missing, and the caller nothing.
     if (options.state() === "no-encryption-key") {
-      throw new Failure(
-        500,
-        behaviour.elasticsearch7
-          ? "An internal server error occurred."
-          : "An internal server error occurred. Check Kibana server logs for details.",
-      );
+      throw coreError();
     }
+  }
+
+  function coreError(): Failure {
+    const more = behaviour.elasticsearch7 ? "" : " Check Kibana server logs for details.";
+    return new Failure(500, `An internal server error occurred.${more}`);
   }
 
   function mayWrite(operation: "create" | "update" | "delete", typeId?: unknown): void {
@@ -257,23 +279,25 @@ export function createKibana(options: KibanaOptions): Kibana {
   function listTypes({ query }: Call): unknown {
     if (behaviour.featureIds) {
       const fields: Schema = { is: "object", fields: { feature_id: { is: "string", default: undefined } } };
-      byConfigSchema(fields, Object.fromEntries(query), ["request query"], behaviour.zod);
+      const all = [...new Set(query.keys())].map((name) => [name, query.getAll(name)] as const);
+      const given = Object.fromEntries(all.map(([name, values]) => [name, values.length > 1 ? values : values[0]]));
+      byConfigSchema(fields, given, ["request query"], behaviour.zod);
     }
     const feature = query.get("feature_id");
     return types
-      .map(({ id, name, licence }) => ({
+      .map(({ id, name, licence, features }) => ({
         id,
         name,
         enabled: licence === "basic",
         enabled_in_config: true,
         enabled_in_license: licence === "basic",
         minimum_license_required: licence,
-        ...(behaviour.featureIds && { supported_feature_ids: ["alerting", "uptime", "siem"] }),
+        ...(behaviour.featureIds && { supported_feature_ids: features }),
         ...(behaviour.systemActions && { is_system_action_type: false }),
         ...(behaviour.deprecatedTypes && { is_deprecated: false }),
       }))
       .filter(
-        ({ supported_feature_ids }) => !feature || !supported_feature_ids || supported_feature_ids.includes(feature),
+        ({ id, supported_feature_ids: ids }) => !feature || !ids || (ids.includes(feature) && id !== ".sentinelone"),
       );
   }
 
@@ -295,7 +319,7 @@ export function createKibana(options: KibanaOptions): Kibana {
     const config = checked(typeId, "config", body.config);
     const secrets = checked(typeId, "secrets", body.secrets);
     checkLicence(typeId);
-    const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+    const uuid = /^([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}-(0{4}-){3}0{12})$/i;
     if (id !== "" && !behaviour.shortIds && !uuid.test(id)) {
       throw new Failure(
         400,
@@ -434,6 +458,7 @@ export function createKibana(options: KibanaOptions): Kibana {
 }
 
 const json = { "content-type": "application/json; charset=utf-8" };
+const html = { "content-type": "text/html; charset=utf-8" };
 
 function matches(routeMethod: string, method: string): boolean {
   return routeMethod === method || (routeMethod === "GET" && method === "HEAD");

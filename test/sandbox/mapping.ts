@@ -66,7 +66,7 @@ export function mapDocument(root: Field, document: Record<string, unknown>, id: 
     { steps, path }: Place,
   ): void {
     const place = { steps, path: [...path, name] };
-    const field = parent?.properties?.[name];
+    const field = fieldOf(parent, name);
     if (rest.length === 0) {
       visitValue(field, item, place, old ? String(steps.at(-1)) : name);
     } else if (isScalar(field)) {
@@ -115,15 +115,23 @@ export function mapDocument(root: Field, document: Record<string, unknown>, id: 
       const reason = `mapping set to strict, dynamic introduction of [${place.path.at(-1)}] within [${within}] is not allowed`;
       throw new Refused("strict_dynamic_mapping_exception", at(place) + reason);
     }
-    if (dynamic !== "false") found.push({ name: place.path.join("."), field });
-    return dynamic !== "false";
+    if (dynamic === "false") return false;
+    found.push({ name: place.path.join("."), field });
+    if (field.properties !== undefined && place.path.length >= 20) {
+      const reason = `Limit of mapping depth [20] has been exceeded due to object field [${place.path.join(".")}]`;
+      throw new Refused(parsing, `${at(place)}failed to parse: ${reason}`, {
+        type: "illegal_argument_exception",
+        reason,
+      });
+    }
+    return true;
   }
 
   function dynamicAt(path: string[]): string {
     let field: Field | undefined = root;
     let dynamic = root.dynamic;
     for (const name of path.slice(0, -1)) {
-      field = field?.properties?.[name];
+      field = fieldOf(field, name);
       dynamic = field?.dynamic ?? dynamic;
     }
     return String(dynamic ?? true);
@@ -224,9 +232,14 @@ export function mapDocument(root: Field, document: Record<string, unknown>, id: 
     return metadata.includes(key) || (old ? key === "_type" : key === "_nested_path" || key === "_tier");
   }
 
-  function refuseMetadata(key: string, item: unknown, place: Place): never {
+  function refuseMetadata(key: string, item: unknown, { steps, path }: Place): never {
+    const isList = !old && Array.isArray(item) && item.length > 0;
+    const place = isList ? { steps: [...steps, 0], path } : { steps, path };
     const rule = `Field [${key}] is a metadata field and cannot be added inside a document. Use the index API request parameters.`;
-    throw new Refused(parsing, failure(key, key, item, place), { type: parsing, reason: at(place) + rule });
+    throw new Refused(parsing, failure(key, key, isList ? item[0] : item, place), {
+      type: parsing,
+      reason: at(place) + rule,
+    });
   }
 
   /** Newer versions begin with the position: where the value starts; of an object that was read, where it ends. */
@@ -255,17 +268,18 @@ export function mapDocument(root: Field, document: Record<string, unknown>, id: 
   }
 }
 
+/** Not `constructor` of JavaScript. */
+function fieldOf(object: Field | undefined, name: string): Field | undefined {
+  return object?.properties && Object.hasOwn(object.properties, name) ? object.properties[name] : undefined;
+}
+
 function isScalar(field: Field | undefined): field is Field {
   return field?.type !== undefined && field.type !== "object";
 }
 
 /** Adds new fields to a mapping. Which of several conflicts is told follows from how each version goes through them. */
 function merge(root: Field, found: { name: string; field: Field }[], old: boolean): void {
-  const size = new Set(found.map(({ name }) => name)).size;
-  const rank = (name: string) => (old ? name : bucketOf(name, size));
-  const ordered = found
-    .map((entry) => ({ ...entry, rank: rank(entry.name) }))
-    .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
+  const ordered = found.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   let previous: { name: string; field: Field } | undefined;
   for (const [index, entry] of ordered.entries()) {
     // 7.x holds a field that comes again against the one before it, the other way round; but not the first.
@@ -285,9 +299,9 @@ function addField(root: Field, name: string, field: Field, old: boolean): void {
     const here = path.slice(0, depth + 1).join(".");
     const added = depth === path.length - 1 ? field : { properties: {} };
     object.properties ??= {};
-    const existing = object.properties[part];
+    const existing = fieldOf(object, part);
     if (existing !== undefined) checkMerge(existing, added, here, !old && depth === 0, old);
-    object = object.properties[part] ??= structuredClone(added);
+    object = object.properties[part] = existing ?? structuredClone(added);
   }
 }
 
@@ -306,15 +320,6 @@ function checkMerge(into: Field, added: Field, name: string, tellsTypes: boolean
   throw illegal(
     `Mapper for [${name}] conflicts with existing mapper:${change("format", into.format ?? dateFormat, added.format ?? dateFormat)}${locale}`,
   );
-}
-
-/** From 8.0 on new fields wait in a Java HashMap: their order is that of its buckets. */
-function bucketOf(name: string, count: number): number {
-  let hash = 0;
-  for (let index = 0; index < name.length; index++) hash = (Math.imul(hash, 31) + name.charCodeAt(index)) | 0;
-  let buckets = 16;
-  while (count > buckets * 0.75) buckets *= 2;
-  return (hash ^ (hash >>> 16)) & (buckets - 1);
 }
 
 function guessField(item: unknown, old: boolean): Field {

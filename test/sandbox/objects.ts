@@ -12,42 +12,33 @@ export interface StoredConnector {
 }
 
 /** Connectors of kibana.yml: in every space, and nobody can change them. */
-export const preconfigured = [
+export const preconfiguredIn = (index: string) => [
   {
     id: "pre-index",
     name: "Preconfigured index",
     connector_type_id: ".index",
-    config: { index: "pre-target", refresh: false, executionTimeField: null },
+    config: { index, refresh: false, executionTimeField: null },
   },
 ];
 
-export interface SavedObjects {
-  find(space: string, id: string): StoredConnector | undefined;
-  has(id: string): boolean;
-  inSpace(space: string): StoredConnector[];
-  all(): StoredConnector[];
-  save(connector: Omit<StoredConnector, "seqNo">): StoredConnector;
-  remove(id: string): void;
-}
-
-export function createSavedObjects(): SavedObjects {
+export function createSavedObjects() {
   const byId = new Map<string, StoredConnector>();
   let writes = 0;
   return {
-    find(space, id) {
+    find(space: string, id: string) {
       const connector = byId.get(id);
       return connector?.space === space ? connector : undefined;
     },
-    has: (id) => byId.has(id),
-    inSpace: (space) => [...byId.values()].filter((connector) => connector.space === space),
+    has: (id: string) => byId.has(id),
+    inSpace: (space: string) => [...byId.values()].filter((connector) => connector.space === space),
     all: () => [...byId.values()],
-    save(connector) {
+    save(connector: Omit<StoredConnector, "seqNo">): StoredConnector {
       const stored = { ...connector, seqNo: writes++ };
       // A rewritten document is a new one to a search: it comes last among equal names.
       byId.delete(connector.id);
       byId.set(connector.id, stored);
       return stored;
     },
-    remove: (id) => void byId.delete(id),
+    remove: (id: string) => void byId.delete(id),
   };
 }

@@ -13,10 +13,14 @@ import { gzipSync } from "node:zlib";
 import type { Bulk, ElasticsearchAnswer } from "./connector-types.ts";
 import { createElasticsearch, refusal } from "./elasticsearch.ts";
 import { Cut, createKibana } from "./kibana.ts";
+import type { Cause } from "./mapping.ts";
 import { behaviourOf } from "./versions.ts";
 
 export const states = [
+  "starting",
+  "refused",
   "not-ready",
+  "no-license",
   "no-encryption-key",
   "elasticsearch-gone",
   "read-only",
@@ -25,8 +29,20 @@ export const states = [
   "slow",
 ] as const;
 export type State = (typeof states)[number];
-/** `not-ready=5` for the first 5 seconds, `payload-limit=1000` bytes, `slow=300` ms before each answer; without a number until it is changed, 1000 bytes, 1000 ms. */
-export type StateName = State | `${"not-ready" | "payload-limit" | "slow"}=${number}`;
+/**
+ * `starting` goes through the stages of an ordinary start in 4.7 seconds. `not-ready=5` and `elasticsearch-gone=5` change after
+ * 5 seconds: to ready, and to `no-license` (with security). `payload-limit=1000` bytes, `slow=300` ms before each answer.
+ */
+export type StateName = State | `${"not-ready" | "elasticsearch-gone" | "payload-limit" | "slow"}=${number}`;
+
+/** When an ordinary start of 43 seconds, ten times as fast, changes from one state to the next, in milliseconds. */
+const start: [after: number, state: State | undefined][] = [
+  [0, "refused"],
+  [1700, "not-ready"],
+  [3900, "refused"],
+  [4200, "no-license"],
+  [4700, undefined],
+];
 
 export interface SandboxOptions {
   /** A version in full or a prefix of it: "7.17", "8.6", "8.19" or "9.4", the default. */
@@ -35,9 +51,10 @@ export interface SandboxOptions {
   auth?: boolean;
   /** "/kbn": without it Kibana answers 404. */
   basePath?: string;
-  /** Kibana's port; default 0, any free one. */
+  /** Default 0, any free one. */
   port?: number;
-  /** A real Elasticsearch to stand in front of, instead of the small one; credentials in the URL are handed to the caller. */
+  elasticsearchPort?: number;
+  /** A real Elasticsearch to use instead of the small one; credentials in the URL are handed to the caller. */
   elasticsearch?: string;
   state?: StateName;
   /** Bytes; default 1 048 576, Kibana's own. */
@@ -101,13 +118,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
   const small = real === undefined ? createElasticsearch(behaviour, auth ? credentials : undefined) : undefined;
   let elasticsearchUrl = real === undefined ? "" : `${real.origin}${real.pathname.replace(/\/$/, "")}`;
-  let readyAt: number | undefined;
+  let timers: NodeJS.Timeout[] = [];
   let current: { name: State; value: number } | undefined;
-  setState(options.state);
 
   const kibana = createKibana({
     behaviour,
     basePath,
+    isSecured: auth,
     maxPayload: () => (current?.name === "payload-limit" ? current.value : (options.maxPayload ?? 1_048_576)),
     state: stateNow,
     refusal: async (authorization) => {
@@ -118,11 +135,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
           wrong ? { username: "\0", password: "", apiKey: "\0" } : credentials,
           authorization,
           "/_security/_authenticate",
-        )?.reason;
+        );
       }
       const { status, text } = await ask("GET", elasticsearchUrl, "/_security/_authenticate", authorization);
       if (status < 400) return undefined;
-      return (JSON.parse(text) as { error: { reason: string } }).error.reason;
+      return (JSON.parse(text) as { error: Cause }).error;
     },
     bulk:
       (authorization): Bulk =>
@@ -162,7 +179,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const servers: Server[] = [];
   try {
     if (small !== undefined) {
-      const port = await listen(0, "elasticsearch", async (exchange) => small.handle(exchange));
+      const port = await listen(options.elasticsearchPort ?? 0, "elasticsearch", async (exchange) =>
+        small.handle(exchange),
+      );
       elasticsearchUrl = `http://127.0.0.1:${port}`;
     }
     sandbox.kibanaUrl = `http://127.0.0.1:${await listen(options.port ?? 0, "kibana", kibana.handle)}${basePath}`;
@@ -171,6 +190,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     throw error;
   }
   sandbox.elasticsearchUrl = elasticsearchUrl;
+  setState(options.state);
   sandbox.env = {
     KIBANA_URL: sandbox.kibanaUrl,
     KIBANA_USERNAME: auth ? credentials.username : "",
@@ -182,9 +202,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   return sandbox;
 
   async function close(): Promise<void> {
+    for (const timer of timers) clearTimeout(timer);
     await Promise.all(
       servers.splice(0).map((server) => {
-        const closed = new Promise((resolve) => server.close(resolve));
+        const closed = new Promise((resolve) => server.close(resolve)); // also if it was closed before
         server.closeAllConnections();
         return closed;
       }),
@@ -192,17 +213,27 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 
   function setState(state: StateName | undefined): void {
-    if (state === undefined) {
-      current = undefined;
-      return;
-    }
-    const [name, value] = state.split("=");
-    current = { name: name as State, value: value === undefined ? 1000 : Number(value) };
-    readyAt = name === "not-ready" && value !== undefined ? Date.now() + Number(value) * 1000 : undefined;
+    for (const timer of timers) clearTimeout(timer);
+    timers = [];
+    const later = (milliseconds: number, next: State | undefined) =>
+      void timers.push(setTimeout(() => change(next), milliseconds).unref());
+    const [name, value] = state?.split("=") ?? [];
+    change(name as State | undefined, value === undefined ? 1000 : Number(value));
+    if (name === "starting") for (const [after, next] of start) later(after, next);
+    if (name === "not-ready" && value !== undefined) later(Number(value) * 1000, undefined);
+    if (name === "elasticsearch-gone" && auth && !behaviour.elasticsearch7)
+      later(value === undefined ? 290_000 : Number(value) * 1000, "no-license");
+  }
+
+  function change(name: State | undefined, value = 1000): void {
+    const [wasRefused, isRefused] = [current?.name, name].map((state) => state === "refused" || state === "starting");
+    current = name && { name, value };
+    const [kibanaServer] = servers.slice(-1);
+    if (isRefused && !wasRefused) kibanaServer?.close().closeAllConnections();
+    if (wasRefused && !isRefused) kibanaServer?.listen(Number(new URL(sandbox.kibanaUrl).port), "127.0.0.1");
   }
 
   function stateNow(): State | undefined {
-    if (current?.name === "not-ready" && readyAt !== undefined && Date.now() >= readyAt) current = undefined;
     return current?.name;
   }
 
@@ -244,7 +275,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     const exchange: Exchange = { server, method, path, headers, body, response, at };
     sandbox.requests.push(exchange);
     try {
-      if (server === "elasticsearch" && stateNow() === "elasticsearch-gone") throw new Cut();
+      if (server === "elasticsearch" && /^(elasticsearch-gone|no-license)$/.test(stateNow() ?? "")) throw new Cut();
       if (server === "kibana" && current?.name === "slow") await pause(current.value);
       const once = () => handle(exchange);
       const answer = await (sandbox.intercept === undefined ? once() : sandbox.intercept(exchange, once));
@@ -261,14 +292,9 @@ function send({ server, method, headers, response }: Exchange, answer: Answer): 
   const zipped =
     server === "kibana" && answer.body.length >= 1024 && /\bgzip\b/.test(String(headers["accept-encoding"] ?? ""));
   const body = zipped ? gzipSync(answer.body) : Buffer.from(answer.body);
-  const { "accept-ranges": ranges, ...rest } = answer.headers;
   response.writeHead(answer.status, {
-    ...rest,
-    ...(zipped
-      ? { "content-encoding": "gzip", vary: "accept-encoding" }
-      : ranges === undefined
-        ? {}
-        : { "accept-ranges": ranges }),
+    ...answer.headers,
+    ...(zipped && { "content-encoding": "gzip", vary: "accept-encoding" }),
     ...(server === "kibana"
       ? { "kbn-name": "sandbox", "cache-control": "private, no-cache, no-store, must-revalidate" }
       : {}),

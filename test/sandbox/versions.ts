@@ -1,13 +1,20 @@
 // Which Kibana behaves how: one table, from which every difference between the versions follows.
 
-/** What a version does differently: from `since` on, and no longer from `before` on. */
+/**
+ * What a version does differently: from `since` on, and no longer from `before` on. 7.17.6 and 8.12.2 follow recordings,
+ * the others Kibana's source. The legacy routes (/api/actions/action, until 9.0) are a 404 in every version here.
+ */
 const differences = {
   /** Stands on Elasticsearch 7: `_type` in every item, and its error texts as that client words them. */
   elasticsearch7: { before: "8.0" },
+  /** While it starts, Kibana answers a GET in a space with an HTML page, and checks kbn-xsrf. */
+  pagesWhileStarting: { since: "8.0" },
   /** Connectors say whether they are deprecated; so do, further down, types and system actions. */
   deprecatedFlag: { since: "8.0" },
   /** Types tell which features they serve, and `feature_id` filters them. */
   featureIds: { since: "8.3" },
+  /** OPTIONS is answered by a route of its own, which words its 404 as CORS does. */
+  corsErrors: { before: "8.0" },
   /** `.index` writes with op_type create, so the items of a run are called `create`, not `index`. */
   createItems: { since: "8.4" },
   /** ... but failures were still looked for under `index`: a failed run says ok. */
@@ -18,6 +25,8 @@ const differences = {
   strictTypes: { since: "8.8" },
   /** Elasticsearch says where in a document it stumbled: `[1:6] failed to parse ...`. */
   documentPositions: { since: "8.9" },
+  /** More connector types are registered than 7.17 has. */
+  moreTypes: { since: "8.12" },
   systemActions: { since: "8.11" },
   /** All reasons of a failed run are told, not only the first. */
   joinedReasons: { since: "8.11" },
@@ -33,7 +42,7 @@ const differences = {
 export type Difference = keyof typeof differences;
 export type Behaviour = { version: string } & Record<Difference, boolean>;
 
-export const versions = ["7.17.6", "8.6.2", "8.19.4", "9.4.3"] as const;
+export const versions = ["7.17.6", "8.6.2", "8.12.2", "8.19.4", "9.4.3"] as const;
 
 /** The behaviour of a version that the sandbox knows; "8.6" stands for "8.6.2". */
 export function behaviourOf(wanted: string): Behaviour {

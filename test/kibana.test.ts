@@ -1,0 +1,63 @@
+// `npm run test:kibana` itself: against the sandbox of each version, a missing privilege, and a Kibana that breaks a promise.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { after, describe, it } from "node:test";
+import { compile, startChild } from "./child.ts";
+import { versions } from "./sandbox/versions.ts";
+import { begin } from "./server.ts";
+
+const root = resolve(import.meta.dirname, "..");
+const program = compile("test/kibana/main.ts");
+const lane = (env: Record<string, string>) =>
+  startChild(process.execPath, program, { env, cwd: root, input: "" }).finished;
+/** The lines of a verdict, without their reasons. */
+const verdicts = (stdout: string, verdict: string) =>
+  stdout.split("\n").flatMap((line) => (line.startsWith(verdict) ? [line.slice(15).split(":")[0] ?? ""] : []));
+
+after(() => assert.deepEqual(readdirSync(resolve(root, "examples")), ["simple-index-connector.ts"]));
+
+describe("npm run test:kibana", { concurrency: 2 }, () => {
+  for (const version of versions)
+    it(`finds that every promise holds with Kibana ${version}, and leaves nothing behind`, async (t) => {
+      const sandbox = await begin(t, { version });
+      const { exitCode, stdout, stderr } = await lane(sandbox.env);
+      assert.equal(exitCode, 0, stdout + stderr);
+      assert.match(stdout, new RegExp(`^Kibana ${version} at http:.*credentials from environment variables\\n`));
+      const hasIds = !/^(7|8\.6)/.test(version);
+      assert.deepEqual(verdicts(stdout, "does not apply"), hasIds ? [] : ["an id of your own, and its conflict"]);
+      assert.ok(verdicts(stdout, "holds").length >= 18);
+      assert.deepEqual(sandbox.connectors(), []);
+      assert.doesNotMatch(stdout, /Left behind/);
+    });
+
+  it("says that promises about credentials do not apply without security", async (t) => {
+    const { exitCode, stdout } = await lane((await begin(t, { auth: false })).env);
+    assert.equal(exitCode, 0, stdout);
+    assert.equal(verdicts(stdout, "does not apply").length, 2);
+  });
+
+  it("reports a missing privilege as such", async (t) => {
+    const { exitCode, stdout } = await lane((await begin(t, { state: "read-only" })).env);
+    assert.equal(exitCode, 0, stdout);
+    assert.match(stdout, /^does not apply create, get, execute, update and delete: a privilege is missing: /m);
+    assert.match(stdout, /^does not apply the example runs .*: a privilege is missing: /m);
+  });
+
+  it("reports a promise that is broken, with what was seen, and names what it could not remove", async (t) => {
+    const sandbox = await begin(t);
+    sandbox.intercept = async ({ method }, handle) =>
+      method === "DELETE" ? { status: 200, headers: {}, body: "<html>" } : await handle();
+    const { exitCode, stdout } = await lane(sandbox.env);
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /^differs {8}create, get, execute, update and delete: DeserializationError: DELETE /m);
+    assert.match(stdout, /^\d+ differ\.$/m);
+    for (const { id } of sandbox.connectors()) assert.ok(stdout.includes(`Left behind: connector ${id}`));
+  });
+
+  it("says what to do if Kibana cannot be reached", async () => {
+    const { exitCode, stderr } = await lane({ KIBANA_URL: "http://127.0.0.1:1" });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /ECONNREFUSED.*\nNothing listens at/);
+  });
+});
