@@ -42,13 +42,13 @@ before(async () => {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   await run(copy, "npm", ["pack", "--pack-destination", folder], { HOME: folder });
-  await run(folder, "tar", ["-xzf", "kbn-connectors-0.1.0.tgz"]);
+  await run(folder, "tar", ["-xzf", "kbn-connectors-0.2.0.tgz"]);
 });
 after(() => rmSync(folder, { recursive: true }));
 
 describe("the tarball", () => {
   it("holds dist, README and LICENSE, and nothing else", async () => {
-    const files = (await run(folder, "tar", ["-tzf", "kbn-connectors-0.1.0.tgz"])).trim().split("\n");
+    const files = (await run(folder, "tar", ["-tzf", "kbn-connectors-0.2.0.tgz"])).trim().split("\n");
     const modules = [
       "actions",
       "client",
