@@ -1,5 +1,5 @@
-// Creates an .index connector in Kibana, executes it to write one document, gets both back, asks, and deletes the connector.
-// Run it:  npx tsx examples/simple-index-connector.ts [--cleanup | --no-cleanup]
+// Creates an .index connector, executes it to write a document, gets both back, and deletes the connector if you agree.
+// Run it:  npx tsx examples/simple-index-connector.ts [--cleanup | --no-cleanup]   (default: it asks)
 // Kibana:  KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and KIBANA_PASSWORD), KIBANA_SPACE and ELASTICSEARCH_URL, from the
 //          environment or .env; otherwise start-local (Elastic's local Docker set-up); otherwise http://localhost:5601.
 // Leaves:  the index with its document, and the connector unless you delete it. It says so at the end.
@@ -36,22 +36,22 @@ async function main(cleanup: boolean | undefined) {
 
   // 1. Create the connector
   console.log("\nCreating index connector...");
-  left.unclear = `A connector may have been created: ${connectorsPage}`; // `left` serves the report at the end only
+  remains.unclear = `A connector may have been created: ${connectorsPage}`; // for the report at the end
   const { body: connector } = await client.actions.create(definition);
   const connectorLine = `Connector ${connector.id}: ${connectorsPage}`;
-  left.behind.add(connectorLine);
+  remains.behind.add(connectorLine);
   console.log(`✓ Created connector: ${connector.id}`);
 
   try {
     // 2. Write a document
     console.log("\nWriting document to index...");
-    left.unclear = `The document may have been written to the index '${index}'.`;
-    // Rejects if the run failed, although Kibana answers HTTP 200 then. Never retried: each run writes again.
+    remains.unclear = `The document may have been written to the index '${index}'.`;
+    // Kibana answers HTTP 200 even for a failed run; execute() rejects then. It never retries, which could write twice.
     const { body: result } = await client.actions.execute({ id: connector.id, params: { documents: [document] } });
     const [written] = writtenDocuments(result); // [{ index, id }]
     assert.ok(written, "Kibana did not say where the document was written.");
-    left.behind.add(`Document ${written.id} in the index '${written.index}'`);
-    left.unclear = "";
+    remains.behind.add(`Document ${written.id} in the index '${written.index}'`);
+    remains.unclear = "";
     console.log(`✓ Document written successfully\n  Status: ${result.status}`);
 
     // 3. Verify both
@@ -61,7 +61,7 @@ async function main(cleanup: boolean | undefined) {
     if (settings.elasticsearch) {
       const elasticsearch = new Client(settings.elasticsearch);
       const { _source: stored } = await elasticsearch.get<typeof document>({ index: written.index, id: written.id });
-      assert.ok(Date.parse(stored?.["@timestamp"] ?? ""), "The document's @timestamp is no time.");
+      assert.ok(Date.parse(stored?.["@timestamp"] ?? ""), "The document's @timestamp is not a date.");
       assert.deepEqual(stored, { ...document, "@timestamp": stored?.["@timestamp"] });
       console.log(`✓ Document verified: ${written.index}/_doc/${written.id}`);
     } else console.log("- Document not read back. To verify it too, set ELASTICSEARCH_URL.");
@@ -73,10 +73,10 @@ async function main(cleanup: boolean | undefined) {
 
   // 4. Clean up
   if (cleanup ?? (await wantsDeletion())) {
-    left.unclear = `${connectorLine} (may be gone: it was being deleted)`;
+    remains.unclear = `${connectorLine} (may be gone: it was being deleted)`;
     console.log(await deleteConnector(client, connector.id));
-    left.behind.delete(connectorLine);
-    left.unclear = "";
+    remains.behind.delete(connectorLine);
+    remains.unclear = "";
   }
   await client.close();
 }
@@ -92,13 +92,13 @@ async function wantsDeletion(): Promise<boolean> {
   const lines = createInterface({ input: process.stdin });
   const answer = await new Promise<string | undefined>((resolve) => {
     lines.once("line", resolve);
-    for (const end of ["close", "error"]) lines.once(end, () => resolve(undefined)); // there is nothing to read
+    for (const end of ["close", "error"]) lines.once(end, () => resolve(undefined)); // no answer
     console.log(`\nConnector '${definition.name}' was created for this example.`);
     process.stdout.write("Delete the connector? (y/N): ");
     if (process.stdin.isTTY && !readers.has(process.stdout)) lines.close(); // nobody sees the question
   });
   lines.close();
-  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // a terminal shows what is typed
+  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // a terminal has shown what was typed
   return /^\s*y(es)?\s*$/i.test(answer ?? "");
 }
 
@@ -118,11 +118,11 @@ function reportFailure(error: unknown) {
   process.exitCode = 1;
   console.error(`\n✗ ${error instanceof Error ? error.message : error}`);
   if (error instanceof errors.ResponseError && error.statusCode === 403)
-    console.error("  It takes the privilege read.");
+    console.error(`  You need "read" on ${index}.`);
   if (error instanceof KibanaError && error.hint) console.error(`  ${error.hint}`);
-  if (error instanceof ConnectionError && error.code === "ECONNREFUSED") console.error("  Or try: npm run demo");
-  if (error instanceof KibanaError && error.outcome === "not-applied") left.unclear = ""; // the server did nothing
-  left.behind.add(left.unclear);
+  if (error instanceof ConnectionError && error.code === "ECONNREFUSED") console.error("  No Kibana? npm run demo");
+  if (error instanceof KibanaError && error.outcome === "not-applied") remains.unclear = ""; // the server did nothing
+  remains.behind.add(remains.unclear);
 }
 
 function readFlags(): boolean | undefined {
@@ -140,10 +140,10 @@ function readFlags(): boolean | undefined {
   return process.exit();
 }
 
-/** What this run leaves behind, and what is unclear while a change is under way. Told once, however the run ends. */
-const left = { behind: new Set<string>(), unclear: "" };
+/** What this run leaves behind, and what is unclear while a change is under way. Told once, however it ends. */
+const remains = { behind: new Set<string>(), unclear: "" };
 process.once("exit", (code) => {
-  const lines = [...left.behind.add(left.unclear)];
+  const lines = [...remains.behind.add(remains.unclear)]; // "X (may be gone)" replaces "X"
   const told = lines.filter((line) => line && !lines.some((other) => other.startsWith(`${line} (`)));
   const tell = code === 0 && readers.has(process.stdout) ? console.log : console.error;
   if (told.length > 0) tell(`\nLeft behind:\n  ${told.join("\n  ")}`);

@@ -10,7 +10,7 @@ import type {
   SecretsOf,
 } from "./connector-types.ts";
 import { SerializationError } from "./errors.ts";
-import { isRecord, type RequestOptions, refuse, shown } from "./options.ts";
+import { isRecord, quoted, type RequestOptions, refuse } from "./options.ts";
 import { problemOf } from "./runs.ts";
 import { serialize } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
@@ -48,7 +48,8 @@ export interface ExecuteRequest<Type extends string = string> {
 
 /**
  * The connectors API. Kibana's paths call connectors actions. Every method answers `{ body, statusCode, headers }`. It
- * rejects with a `KibanaError`, or with the reason of the `signal` that you passed. No request is ever repeated.
+ * rejects with a `KibanaError`, or with the reason of the `signal` that you passed. No request is ever repeated. Besides the
+ * errors that a method names, any may throw those of the connection, of credentials and of a Kibana that is not ready.
  */
 export class Actions {
   readonly #transport: Transport;
@@ -104,6 +105,7 @@ export class Actions {
    * reset, and secrets are lost unless you send them again.
    *
    * @throws {NotFoundError} no such connector in this space
+   * @throws {BadRequestError} a field is wrong, or the connector is preconfigured
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(
@@ -137,7 +139,11 @@ export class Actions {
    * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too, and some versions say `ok` although
    * Elasticsearch refused documents; both reject.
    *
+   * `params.documents`, if it is an array, is taken for documents of an `.index` connector, and each has to be written.
+   *
    * @throws {ConnectorExecutionError} the run failed; of several documents, some may have been written
+   * @throws {NotFoundError} no such connector in this space
+   * @throws {TimeoutError} no complete answer in time: look before you send the documents again
    * @throws {SerializationError} JSON would change a document (NaN, an Error, ...); nothing was sent
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
@@ -183,7 +189,7 @@ function given<Request extends object>(request: Request): Request {
 /** Stays one path segment; `""`, `.` and `..` are refused because URLs drop them. */
 function connectorPath(id: string): string {
   if (typeof id !== "string" || id === "" || id === "." || id === ".." || !id.isWellFormed())
-    refuse(`id ${shown(id)}: must be a connector's id, a string that is not empty, "." or "..".`);
+    refuse(`id ${quoted(id)}: must be a connector's id, a string that is not empty, "." or "..".`);
   return `/connector/${encodeURIComponent(id)}`;
 }
 

@@ -28,7 +28,7 @@ export class KibanaClient {
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const settings = checkOptions(options);
-    this.#options = options;
+    this.#options = { ...options };
     this.#connections = new Connections(settings);
     this.actions = new Actions(new Transport(settings, this.#connections));
     this.url = settings.origin + settings.prefix;
@@ -44,8 +44,9 @@ export class KibanaClient {
   }
 
   /**
-   * Waits for the calls under way, then closes the connections. Later calls reject, those of {@link space} clients too.
-   * A `dispatcher` that you passed stays open.
+   * Waits for the calls under way, at most for their `requestTimeout`, and closes the connections. Later calls reject with a
+   * `ConfigurationError`, also those of {@link space} clients. The connections of a `dispatcher` that you passed, and those
+   * that a {@link space} client shares, stay open: then it does not wait.
    */
   close(): Promise<void> {
     return this.#connections.close();

@@ -36,12 +36,12 @@ interface Place {
 }
 
 /**
- * Finds Kibana and Elasticsearch. The first of these that is there gives everything but the space:
+ * Finds Kibana and Elasticsearch. The first of these that has anything is used, and the others are ignored:
  *
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence.
- * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR`, or in `elastic-start-local/` of the working directory or of one
- *    of its parents.
+ *    or in `.env` of the working directory. The environment takes precedence. The same credentials go to Elasticsearch.
+ * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
+ *    directory or of one of its parents.
  * 3. `http://localhost:5601` without credentials.
  *
  * `KIBANA_SPACE` is read from the environment and `.env` in each case. A blank value counts as not set.
@@ -106,7 +106,7 @@ function startLocal(named: Found | undefined, cwd: string, warnings: string[]): 
       const place = isOthers ? undefined : readStartLocal(folder, cwd);
       if (place) return place;
     } catch (error) {
-      if (!(error instanceof ConfigurationError && error.cause)) throw error;
+      if (!(error instanceof ConfigurationError && error.cause)) throw error; // only `reading` has a cause
       warnings.push(`${error.message} It is not used.`);
     }
   }
@@ -131,18 +131,19 @@ function readStartLocal(folder: string, cwd: string): Place | undefined {
       `${folder}: has no Kibana (start-local was run with --esonly). Run it again without that, or set KIBANA_URL.`,
     );
   const raw = lookUp(...files);
+  const usual: Variables = { KIBANA_LOCAL_PORT: "5601", ES_LOCAL_PORT: "9200" };
   // Shell syntax, which dotenv leaves alone: ES_LOCAL_URL=http://localhost:${ES_LOCAL_PORT}
-  const expand = (_: string, name: string, fallback = "") => raw(name)?.value ?? fallback;
-  const url = (name: string, usual: string): Found => {
-    const { value, from } = raw(name) ?? { value: `http://localhost:${usual}`, from: folder };
+  const expand = (_: string, name: string, fallback = usual[name] ?? "") => raw(name)?.value ?? fallback;
+  const url = (name: string, port: string): Found => {
+    const { value, from } = raw(name) ?? { value: `http://localhost:\${${port}}`, from: folder };
     const found = { name, value: value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, expand), from };
     if (isLoopback(checkedUrl(found))) return found;
     refuse(`${name} in ${from}: not on this machine. For another one, set KIBANA_URL and credentials of your own.`);
   };
   const [key, password] = [raw("ES_LOCAL_API_KEY"), raw("ES_LOCAL_PASSWORD")];
   return {
-    kibana: url("KIBANA_LOCAL_URL", raw("KIBANA_LOCAL_PORT")?.value ?? "5601"),
-    elasticsearch: url("ES_LOCAL_URL", raw("ES_LOCAL_PORT")?.value ?? "9200"),
+    kibana: url("KIBANA_LOCAL_URL", "KIBANA_LOCAL_PORT"),
+    elasticsearch: url("ES_LOCAL_URL", "ES_LOCAL_PORT"),
     auth: key ? apiKey(key) : password && basic("elastic", password),
   };
 }

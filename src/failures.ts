@@ -32,8 +32,9 @@ export function answerError(request: Request, raw: RawAnswer, body: unknown): er
   }
   const isMissing = isRecord(body) && /^(Saved object \[action\/|Connector ).* not found$/s.test(said);
   const ErrorClass = statusCode === 404 && isMissing ? errors.NotFoundError : errorByStatus[statusCode];
-  // A refusal proves that nothing happened. A 5xx or a redirect of something in between does not.
-  const refused = (statusCode >= 400 && statusCode < 500) || (statusCode === 503 && starting.test(said));
+  // A refusal proves that nothing happened. A 5xx, a redirect or a 408 of something in between does not.
+  const refused =
+    (statusCode >= 400 && statusCode < 500 && statusCode !== 408) || (statusCode === 503 && starting.test(said));
   const message = `${status}${said && `: ${redactor.line(said)}`}`;
   return new (ErrorClass ?? errors.ResponseError)(message, {
     ...details,
@@ -82,10 +83,9 @@ export function brokenError(request: Request, { error, sent }: Broken, timeout: 
     hint: hintFor({ request, said, code: known, sent }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
-  if (known === "UND_ERR_INVALID_ARG") {
-    const isOld = /invalid on\w+ method$/.test(said);
-    return new errors.ConfigurationError(isOld ? "dispatcher: must be of undici 7 or 8." : message, details);
-  }
+  const isOld = known === "UND_ERR_INVALID_ARG" && /invalid on\w+ method$/.test(said);
+  if (isOld) return new errors.ConfigurationError("dispatcher: must be of undici 7 or 8.", details);
+  if (known === "UND_ERR_INVALID_ARG") return new errors.ConfigurationError(message, details);
   if (known?.endsWith("TIMEOUT")) return new errors.TimeoutError(message, details);
   return new errors.ConnectionError(message, { ...details, code: known });
 }

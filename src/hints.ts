@@ -26,7 +26,7 @@ const resend = "Look before you repeat a write.";
 
 /** The first row that matches gives the hint, so special rows stand above general ones. */
 // biome-ignore format: a table reads best with one row per line
-const hints: readonly Hint[] = [
+export const hints: readonly Hint[] = [
   // The connection
   { code: /^ECONNREFUSED$/, hint: "Nothing listens at {origin}. Is Kibana running, and is this its port (5601 by default)? start-local is started by elastic-start-local/start.sh." },
   { code: /^(ENOTFOUND|EAI_AGAIN)$/, hint: "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN." },

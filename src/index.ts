@@ -38,5 +38,5 @@ export {
   TooManyRequestsError,
 } from "./errors.ts";
 export type { Auth, Dispatching, KibanaClientOptions, RequestOptions, TlsOptions } from "./options.ts";
-export { writtenDocuments } from "./runs.ts";
+export { type WrittenDocument, writtenDocuments } from "./runs.ts";
 export type { KibanaResponse } from "./transport.ts";

@@ -40,7 +40,7 @@ export interface KibanaClientOptions {
   requestTimeout?: number | undefined;
   /** As in node:tls: `ca`, `cert`, `key`, `rejectUnauthorized`, ... */
   tls?: TlsOptions | undefined;
-  /** Sent with every request, such as headers that a proxy wants. */
+  /** Sent with every request, such as headers that a proxy wants. Errors hide the value of `authorization` only. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
@@ -104,7 +104,7 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
 }
 
 /** Names in a message what was passed. */
-export function shown(value: unknown): string {
+export function quoted(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : typeof value;
 }
 
@@ -179,12 +179,12 @@ export function checkNode(node: string | URL, name = "node"): { origin: string; 
 export function checkSpace(space: string, name = "space"): string {
   if (typeof space === "string" && /^[a-z0-9_-]+$/.test(space)) return space;
   refuse(
-    `${name} ${shown(space)}: must be a space's id, of a-z, 0-9, _ and - (Stack Management > Spaces shows it in the URL).`,
+    `${name} ${quoted(space)}: must be a space's id, of a-z, 0-9, _ and - (Stack Management > Spaces shows it in the URL).`,
   );
 }
 
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal && typeof signal.throwIfAborted !== "function")
+  if (signal && !["throwIfAborted", "addEventListener"].every((name) => name in Object(signal)))
     refuse("signal: must be an AbortSignal, such as that of an AbortController.");
   // Many calls may share one signal. Without this, Node warns of a leak at the eleventh.
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
@@ -202,7 +202,7 @@ export function checkTimeout(timeout: number | undefined, fallback: number): num
 
 /** Headers that the client sets itself. */
 const reserved =
-  /^(connection|content-length|content-type|expect|host|kbn-xsrf|keep-alive|te|trailer|transfer-encoding|upgrade)$/;
+  /^(accept-encoding|connection|content-length|content-type|expect|host|kbn-xsrf|keep-alive|te|trailer|transfer-encoding|upgrade)$/;
 
 /** The headers, names in lower case. A message names a header, never its value. */
 export function checkHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {

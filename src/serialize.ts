@@ -20,7 +20,7 @@ export function serialize(request: object): string {
     }
     if (typeof value === "string" && key !== "__proto__") return value;
     const problem = holders.includes(value as object) ? "contains itself." : problemOf(value, key, this);
-    if (problem) throw new SerializationError(`${pathOf(this, [...keys, key])}: ${problem}`);
+    if (problem) throw new SerializationError(`${pathOf([...keys, key])}: ${problem}`);
     if (typeof value === "object" && value !== null) {
       holders.push(value);
       keys.push(key);
@@ -28,9 +28,9 @@ export function serialize(request: object): string {
     return value;
   }
 
-  function pathOf(holder: object, steps: readonly string[]): string {
+  function pathOf(steps: readonly string[]): string {
     const path = steps.map((step, depth) => {
-      if (Array.isArray(holders[depth - 1] ?? holder)) return `[${step}]`;
+      if (Array.isArray(holders[depth - 1])) return `[${step}]`;
       return /^[\w@$]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;
     });
     // The first step is the request itself.
@@ -44,8 +44,8 @@ export function serialize(request: object): string {
     return JSON.stringify(request, isData(request) ? undefined : check);
   } catch (cause) {
     if (cause instanceof SerializationError) throw cause;
-    const problem = cause instanceof RangeError ? "is nested too deep." : String(cause);
-    throw new SerializationError(`${pathOf(request, keys) || "request"}: ${problem}`, { cause });
+    const problem = cause instanceof RangeError ? "is nested too deep." : String(cause); // of a toJSON or a getter
+    throw new SerializationError(`The request: ${problem}`, { cause });
   }
 }
 
@@ -54,7 +54,7 @@ function isData(value: unknown, depth = 0): boolean {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
   if (typeof value !== "object") return Number.isFinite(value);
   if (depth > 100 || "toJSON" in value) return false;
-  if (Array.isArray(value)) return [...value].every((item) => isData(item, depth + 1));
+  if (Array.isArray(value)) return [...value].every((item) => isData(item, depth + 1)); // [...] shows holes
   if (Object.getPrototypeOf(value) !== Object.prototype) return false;
   for (const key in value)
     if (key === "__proto__" || !isData((value as Record<string, unknown>)[key], depth + 1)) return false;

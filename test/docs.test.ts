@@ -198,9 +198,11 @@ describe("the commands", { skip: process.platform === "win32" && "they are for s
     [/^npm ci && npm (test|pack)$/, ([, name = ""]) => name === "pack" || scripts[name]],
     [/^npm run ([\w:]+)(?: -- .*)?$/, ([, name = ""]) => scripts[name]],
     [/^export (\w+)="[^"]+"$/, ([, name = ""]) => read(".env.example").includes(`# ${name}=`)],
-    [/^(?:NODE_DEBUG=undici )?npx tsx (\S+)( --cleanup)?$/, ([, file = ""]) => existsSync(join(root, file))],
-    [/^cd \.\.\/your-project$/, () => true],
-    [/^npm pkg set type=module$/, () => true],
+    [/^(?:NODE_DEBUG=undici )?npx tsx (examples\/\S+)( --cleanup)?$/, ([, file = ""]) => existsSync(join(root, file))],
+    [/^mkdir \.\.\/your-project && cd \.\.\/your-project$/, () => true],
+    [/^npm init -y && npm pkg set type=module$/, () => true],
+    [/^npm install -D tsx$/, () => true],
+    [/^npx tsx write\.ts$/, () => true], // run above
     [/^npm install \.\.\/kbn-connectors\/kbn-connectors-(.*)\.tgz$/, ([, given]) => given === version],
     [/^npx esbuild /, () => true], // run above
     [/^curl -f -u /, () => true], // run below

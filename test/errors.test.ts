@@ -22,6 +22,7 @@ describe("an answer that is not 2xx", () => {
     [400, "BadRequestError", "not-applied"],
     [401, "AuthenticationError", "not-applied"],
     [403, "AuthorizationError", "not-applied"],
+    [408, "ResponseError", "unknown"],
     [409, "ConflictError", "not-applied"],
     [413, "PayloadTooLargeError", "not-applied"],
     [418, "ResponseError", "not-applied"],

@@ -247,7 +247,7 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
 
   it("a read that is not allowed is said as such", async (t) => {
     const { stderr } = await runExample(t, "--cleanup", { read: refuses(403) });
-    assert.match(stderr, /It takes the privilege read/);
+    assert.match(stderr, /You need "read" on miconnectedindex/);
   });
 
   it("a run that was refused leaves no document, and names none", async (t) => {
