@@ -109,7 +109,7 @@ async function deleteConnector(client: KibanaClient, id: string): Promise<string
     return "✓ Connector deleted";
   } catch (error) {
     const found: unknown = await client.actions.get({ id }).catch((lookError: unknown) => lookError);
-    if (found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
+    if (error instanceof NotFoundError || found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
     throw error;
   }
 }

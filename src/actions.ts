@@ -198,7 +198,8 @@ function connectorPath(id: string): string {
  * in a run of another connector type.
  */
 function documentsOf(params: unknown): object[] | undefined {
-  if (!isRecord(params)) throw new SerializationError("params: must be an object, such as { documents: [{ ... }] }.");
+  if (!isRecord(params) || "toJSON" in params || "toJSON" in Object(params.documents))
+    throw new SerializationError("params: must be an object, such as { documents: [{ ... }] }, without a toJSON.");
   if (!Array.isArray(params.documents)) return undefined;
   const documents: object[] = [...params.documents];
   const wrong = documents.findIndex((document) => !isRecord(document));

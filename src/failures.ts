@@ -1,5 +1,4 @@
 // What happened -> which error, with which message and outcome. Decides on what was said; hides credentials in what is shown.
-import { inspect } from "node:util";
 import * as errors from "./errors.ts";
 import type { Broken, RawAnswer, Request } from "./exchange.ts";
 import { hintFor, starting } from "./hints.ts";
@@ -30,11 +29,13 @@ export function answerError(request: Request, raw: RawAnswer, body: unknown): er
     const message = `${status}, but the body is not what Kibana answers: ${redactor.line(said)}`;
     return new errors.DeserializationError(message, { ...details, outcome: "unknown" });
   }
-  const isMissing = isRecord(body) && /^(Saved object \[action\/|Connector ).* not found$/s.test(said);
+  const id = decodeURIComponent(/\/connector\/([^/]*)/.exec(request.path)?.[1] ?? "");
+  const isMissing =
+    isRecord(body) && [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
   const ErrorClass = statusCode === 404 && isMissing ? errors.NotFoundError : errorByStatus[statusCode];
-  // A refusal proves that nothing happened. A 5xx, a redirect or a 408 of something in between does not.
-  const refused =
-    (statusCode >= 400 && statusCode < 500 && statusCode !== 408) || (statusCode === 503 && starting.test(said));
+  // A refusal proves that nothing happened. A 5xx, a redirect or a time-out of something in between does not.
+  const isRefusal = statusCode >= 400 && statusCode < 500 && ![408, 460, 499].includes(statusCode);
+  const refused = isRefusal || (statusCode === 503 && starting.test(said));
   const message = `${status}${said && `: ${redactor.line(said)}`}`;
   return new (ErrorClass ?? errors.ResponseError)(message, {
     ...details,
@@ -54,7 +55,8 @@ export function runError(request: Request, raw: RawAnswer, run: Run, problem: st
     run: {
       connectorId: String(connector_id),
       ...(typeof service_message === "string" && { serviceMessage: redactor.text(service_message) }),
-      ...((typeof retry === "boolean" || typeof retry === "string" || retry === null) && { retry }),
+      ...((typeof retry === "boolean" || retry === null) && { retry }),
+      ...(typeof retry === "string" && { retry: redactor.text(retry) }),
       ...((errorSource === "user" || errorSource === "framework") && { errorSource }),
     },
   });
@@ -76,10 +78,9 @@ export function brokenError(request: Request, { error, sent }: Broken, timeout: 
   const said = error === undefined ? deadline : saidByConnection(error);
   const known = error === undefined ? "TIMEOUT" : typeof code === "string" ? code : undefined;
   const message = `${title(request)} ${redactor.line(said)}`;
-  const everything = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
   const details = {
     // A cause that shows a credential is dropped.
-    cause: redactor.text(everything) === everything ? error : undefined,
+    cause: redactor.isIn(error) ? undefined : error,
     hint: hintFor({ request, said, code: known, sent }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;

@@ -160,7 +160,7 @@ export function checkNode(node: string | URL, name = "node"): { origin: string; 
   const [host, , kibana] = cloud ? decodeBase64(cloud).split("$") : [];
   if (host && kibana)
     refuse(`${name}: a Cloud ID, not a URL. It stands for the Kibana at https://${kibana}.${host}: pass that.`);
-  const quoted = text.includes("@") ? "" : ` "${text}"`;
+  const quoted = /@|%40|:[^/\d]/.test(text) ? "" : ` "${text}"`;
   if (!/^https?:\/\/[^/]/i.test(text)) {
     const suggested = quoted && !/^\w+:\/\//.test(text) ? `. Did you mean http://${text.replace(/^\/+/, "")}?` : ".";
     refuse(`${name}${quoted}: must start with http:// or https://${suggested}`);

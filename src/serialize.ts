@@ -2,6 +2,7 @@
 import { types } from "node:util";
 import { SerializationError } from "./errors.ts";
 import { isPlain } from "./options.ts";
+import { words } from "./shown.ts";
 
 /**
  * JSON in which every value is stored as what it is.
@@ -44,8 +45,8 @@ export function serialize(request: object): string {
     return JSON.stringify(request, isData(request) ? undefined : check);
   } catch (cause) {
     if (cause instanceof SerializationError) throw cause;
-    const problem = cause instanceof RangeError ? "is nested too deep." : String(cause); // of a toJSON or a getter
-    throw new SerializationError(`The request: ${problem}`, { cause });
+    const said = words(cause instanceof Error ? String(cause) : cause); // of a toJSON or a getter, perhaps
+    throw new SerializationError(`The request: ${/call stack/.test(said) ? "is nested too deep." : said}`, { cause });
   }
 }
 
@@ -54,7 +55,7 @@ function isData(value: unknown, depth = 0): boolean {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
   if (typeof value !== "object") return Number.isFinite(value);
   if (depth > 100 || "toJSON" in value) return false;
-  if (Array.isArray(value)) return [...value].every((item) => isData(item, depth + 1)); // [...] shows holes
+  if (Array.isArray(value)) return !value.includes(undefined) && value.every((item) => isData(item, depth + 1)); // includes sees holes
   if (Object.getPrototypeOf(value) !== Object.prototype) return false;
   for (const key in value)
     if (key === "__proto__" || !isData((value as Record<string, unknown>)[key], depth + 1)) return false;
@@ -72,7 +73,8 @@ function problemOf(value: unknown, key: string, holder: object): string | undefi
     return Number.isFinite(Number(value)) ? undefined : `${value} would be stored as null.`;
   if (typeof value === "bigint" || types.isBigIntObject(value)) return "JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `a ${typeof value} would be left out.`;
-  if (types.isPromise(value)) return "a Promise would be stored as {}. Is an await missing?";
+  if ("then" in value && typeof value.then === "function")
+    return "a Promise would be stored as {}. Is an await missing?";
   // A Buffer's toJSON gives { type: "Buffer", data: [...] }.
   if (isBinary(value) || ("type" in value && value.type === "Buffer" && isBinary(original(holder, key))))
     return "binary data would be stored as numbers. Pass a base64 string.";

@@ -1,4 +1,5 @@
 // What a server said, as it may be shown: as text, on one line, without credentials.
+import { inspect } from "node:util";
 import { isRecord } from "./options.ts";
 
 const longestText = 1000;
@@ -25,13 +26,13 @@ function printable(text: string): string {
 
 /** Takes the credentials of one request out of what came back. */
 export class Redactor {
-  readonly #inValues: RegExp | undefined;
-  readonly #inKeys: RegExp | undefined;
+  readonly #inValues: readonly string[];
+  readonly #inKeys: readonly string[];
 
   constructor(headers: Readonly<Record<string, string>>, body: string | null) {
     const secrets = [...secretsOfHeader(headers.authorization ?? ""), ...secretsOfBody(body)];
-    this.#inValues = matching(secrets.filter(({ length }) => length >= shortestSecret));
-    this.#inKeys = matching(secrets.filter(({ length }) => length >= shortestSecretInKeys));
+    this.#inValues = formsOf(secrets.filter(({ length }) => length >= shortestSecret));
+    this.#inKeys = formsOf(secrets.filter(({ length }) => length >= shortestSecretInKeys));
   }
 
   /** One line, at most 1000 characters. */
@@ -40,7 +41,7 @@ export class Redactor {
   }
 
   text(text: string): string {
-    return this.#inValues ? text.replace(this.#inValues, hidden) : text;
+    return hide(text, this.#inValues);
   }
 
   /** A copy of any JSON value. */
@@ -50,15 +51,22 @@ export class Redactor {
     if (depth > deepest) return "[nested too deep]";
     if (Array.isArray(value)) return value.map((item) => this.value(item, depth + 1));
     if (!isRecord(value)) return value;
-    const key = (name: string) => (this.#inKeys ? name.replace(this.#inKeys, hidden) : name);
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [key(name), this.value(item, depth + 1)]));
+    const items = Object.entries(value).map(([key, item]) => [hide(key, this.#inKeys), this.value(item, depth + 1)]);
+    return Object.fromEntries(items);
+  }
+
+  /** Whether a text anywhere in an error is, or would print, a credential. */
+  isIn(error: unknown): boolean {
+    const printed = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
+    return everythingIn([error, printed]).some((text) => typeof text === "string" && this.text(text) !== text);
   }
 }
 
 /** The credentials of `Basic ...`, `ApiKey ...`, `Bearer ...` or any other scheme, encoded and decoded. */
 function secretsOfHeader(authorization: string): string[] {
-  const parts = authorization.split(" ");
-  return (parts.length > 1 ? parts.slice(1) : parts).flatMap((part) => {
+  const rest = authorization.replace(/^\S+\s+/, "");
+  const values = [...rest.matchAll(/="?([^\s",;]+)/g)].map(([, value = ""]) => value);
+  return [rest, ...rest.split(/\s+/), ...values].flatMap((part) => {
     const decoded = Buffer.from(part, "base64").toString();
     return [part, decoded, decoded.slice(decoded.indexOf(":") + 1)];
   });
@@ -66,19 +74,26 @@ function secretsOfHeader(authorization: string): string[] {
 
 /** The strings and numbers of a connector's `secrets`, as they were sent. */
 function secretsOfBody(body: string | null): string[] {
-  return leaves(Object(JSON.parse(body ?? "null")).secrets);
+  const { secrets } = Object(JSON.parse(body ?? "null"));
+  return everythingIn(secrets).flatMap((item) => (/string|number/.test(typeof item) ? String(item) : []));
 }
 
-function leaves(value: unknown): string[] {
-  if (typeof value === "string" || typeof value === "number") return [String(value)];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [];
+/** A value and all that is in it, however deep. */
+function everythingIn(value: unknown): unknown[] {
+  const all = new Set([value]);
+  for (const item of all) // which also visits what is added meanwhile
+    if (typeof item === "object" && item !== null && !ArrayBuffer.isView(item))
+      for (const key of Reflect.ownKeys(item)) all.add(Reflect.get(item, key));
+  return [...all];
 }
 
-/** Matches each secret as it is, as it stands in JSON, and as it is printed; the longest first. */
-function matching(secrets: readonly string[]): RegExp | undefined {
-  const forms = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), printable(secret)]);
-  const escaped = [...new Set(forms)]
-    .sort((a, b) => b.length - a.length)
-    .map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return escaped.length > 0 ? new RegExp(escaped.join("|"), "g") : undefined;
+/** Each secret as it is, in JSON, in JSON within JSON, and as these are printed; the longest first. */
+function formsOf(secrets: readonly string[]): string[] {
+  const encode = (text: string) => JSON.stringify(text).slice(1, -1);
+  const forms = secrets.flatMap((secret) => [secret, encode(secret), encode(encode(secret))]);
+  return [...new Set([...forms, ...forms.map(printable)])].sort((a, b) => b.length - a.length);
+}
+
+function hide(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((parts, secret) => parts.flatMap((part) => part.split(secret)), [text]).join(hidden);
 }

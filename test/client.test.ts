@@ -242,6 +242,8 @@ describe("refused before anything is sent", () => {
       { node: cloudId },
       /^node: a Cloud ID, not a URL\. .*https:\/\/kb1\.eu-west-1\.aws\.found\.io: pass that/,
     ],
+    ["a user and a password alone", { node: "elastic:hunter2" }, /^node: must start with http:\/\/ or https:\/\/\.$/],
+    ["an escaped @", { node: "http://elastic:hunter2%40k" }, /^node: not a valid URL\.$/],
     ["an empty user before the host", { node: "http://@k" }, /^node: must not carry credentials/],
     ["a user name alone before the host", { node: "http://hunter2@k" }, /^node: must not carry credentials/],
     ["a header of the client's own", { node, headers: { "Content-Length": "3" } }, /^headers: content-length is set/],

@@ -25,6 +25,12 @@ class Point {
   y = [2];
 }
 
+class Query {
+  sql = "select";
+  // biome-ignore lint/suspicious/noThenProperty: what query builders have
+  then() {}
+}
+
 class Self {
   a = 1;
   toJSON() {
@@ -47,6 +53,12 @@ describe("a document is refused before anything is sent, and the message names t
       throw new TypeError("no");
     },
   };
+  const invalidTime = {
+    get at() {
+      return new Date(Number.NaN).toISOString();
+    },
+  };
+  const iterating = Object.assign([Number.NaN], { [Symbol.iterator]: [].values });
   const contents = /would lose its contents\. Pass a plain object/;
   const binary = /: binary data would be stored as numbers\. Pass a base64 string\.$/;
   const refused: [name: string, document: unknown, message: RegExp][] = [
@@ -98,6 +110,9 @@ describe("a document is refused before anything is sent, and the message names t
     ["__proto__ as text", JSON.parse('{"__proto__":"a"}'), /__proto__: Kibana refuses/],
     ["too many levels", deep, /: is nested too deep\.$/],
     ["a getter that throws", thrown, /: TypeError: no$/],
+    ["a getter with an invalid time", invalidTime, /: RangeError: Invalid time value$/],
+    ["an array with an iterator of its own", { a: iterating }, /^documents\[1\]\.a\[0\]: NaN/],
+    ["a query that was not awaited", { a: new Query() }, /^documents\[1\]\.a: a Promise .*Is an await missing/],
     ["an array", [1], /^documents\[1\]: must be an object/],
     ["null", null, /^documents\[1\]: must be an object/],
     ["a string", "text", /^documents\[1\]: must be an object/],
@@ -131,7 +146,8 @@ describe("a document is refused before anything is sent, and the message names t
 
   it("and params that are no object", async () => {
     const { actions } = new KibanaClient({ node: "http://127.0.0.1:1" });
-    for (const params of [undefined, null, [], "text"]) {
+    const hidden = { toJSON: () => [{ a: 1 }] };
+    for (const params of [undefined, null, [], "text", { documents: hidden }, { toJSON: () => ({}) }]) {
       const call = actions.execute({ id: "c", params: params as unknown as Record<string, unknown> });
       assert.match((await failure(call)).message, /^params: must be an object/);
     }

@@ -23,6 +23,7 @@ describe("an answer that is not 2xx", () => {
     [401, "AuthenticationError", "not-applied"],
     [403, "AuthorizationError", "not-applied"],
     [408, "ResponseError", "unknown"],
+    [499, "ResponseError", "unknown"],
     [409, "ConflictError", "not-applied"],
     [413, "PayloadTooLargeError", "not-applied"],
     [418, "ResponseError", "not-applied"],
@@ -53,7 +54,9 @@ describe("an answer that is not 2xx", () => {
 
   const missing: [name: string, status: number, body: string, expected: string][] = [
     ["no such connector", 404, '{"message":"Saved object [action/c] not found"}', "NotFoundError"],
-    ["no such system connector", 404, '{"message":"Connector system-c not found"}', "NotFoundError"],
+    ["no such system connector", 404, '{"message":"Connector c not found"}', "NotFoundError"],
+    ["no such other connector", 404, '{"message":"Saved object [action/d] not found"}', "ResponseError"],
+    ["no such service", 404, '{"message":"Connector service not found"}', "ResponseError"],
     ["no such path", 404, '{"message":"Not Found"}', "ResponseError"],
     ["a web page", 404, "<html>Saved object [action/c] not found</html>", "ResponseError"],
     ["plain text", 404, "Saved object [action/c] not found", "ResponseError"],

@@ -216,6 +216,7 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
     ["delete", "a dropped connection", drops, "perhaps"],
     ["delete", "an answer that gets lost", losesTheAnswer, "none", 0],
     ["look", "a 500", refuses(500), "perhaps"],
+    ["look", "another 404 of JSON", answers(404, '{"message":"Connector service not found"}'), "perhaps"],
     ["look", "a proxy's 404 page", answers(404, "<html>Saved object [action/x] not found</html>"), "perhaps"],
     ["look", "a dropped connection", drops, "perhaps"],
   ];

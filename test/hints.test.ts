@@ -474,7 +474,7 @@ const cases: Case[] = [
   {
     name: "a system connector",
     call: get,
-    ...kibana(404, "Connector system-connector-.cases not found"),
+    ...kibana(404, "Connector c not found"),
     hint: /^Searched/,
   },
   {

@@ -20,8 +20,8 @@ const quoted = 'pass "word" with\ttab and \\ in it';
 /** Everything that a user can see of an error. */
 function shown(error: KibanaError): string {
   const { message, hint = "", stack = "", cause } = error;
-  const { body, headers, serviceMessage } = error as KibanaError & Record<string, unknown>;
-  const seen = inspect([error, body, headers, serviceMessage, cause], { depth: 20, showHidden: true });
+  const { body, headers, serviceMessage, retry } = error as KibanaError & Record<string, unknown>;
+  const seen = inspect([error, body, headers, serviceMessage, retry, cause], { depth: 20, showHidden: true });
   return [message, hint, stack, JSON.stringify([error, body, headers]), seen].join("\n");
 }
 
@@ -42,6 +42,10 @@ describe("what a server repeats shows no credential:", () => {
     ["a token", { auth: { bearer: password } }, [password]],
     ["an authorization header", { headers: { authorization: `Custom ${password}` } }, [password]],
     ["an authorization header of one word", { headers: { authorization: password } }, [password]],
+    ["a header with a tab", { headers: { authorization: `Bearer\t${password}` } }, [password]],
+    ["a header with parameters", { headers: { authorization: `Token token="${password}", n=1` } }, [password]],
+    ["a header of short words", { headers: { authorization: "Custom abc defg" } }, ["abc defg"]],
+    ["a password with quotes and what nobody sees", { auth: basicAuth('pa\u200b"ss-word') }, ['pa \\"ss-word']],
   ];
   const answers: [name: string, status: number, wrap: (echo: string) => unknown][] = [
     ["a refusal", 400, (message) => ({ statusCode: 400, error: "Bad Request", message })],
@@ -49,15 +53,18 @@ describe("what a server repeats shows no credential:", () => {
     ["a web page", 502, (echo) => `<html>${echo}</html>`],
     ["a text", 503, (echo) => echo],
     ["a 200 of another shape", 200, (echo) => ({ echo })],
-    ["a failed run", 200, (message) => ({ connector_id: "c", status: "error", message, service_message: message })],
+    ["a failed run", 200, (m) => ({ connector_id: "c", status: "error", message: m, service_message: m, retry: m })],
   ];
   for (const [kind, options, secrets] of credentials)
     for (const [name, status, wrap] of answers)
       it(`${kind} in ${name}`, async (t) => {
         const { url } = await serve(t, ({ headers }, response) => {
           const { authorization = "" } = headers;
-          const decoded = Buffer.from(authorization.split(" ")[1] ?? "", "base64").toString();
-          const echo = wrap(`${JSON.stringify({ authorization, decoded })} ${decoded} ${authorization}`);
+          const [, rest = ""] = /^\S+\s+(.*)$/.exec(authorization) ?? [];
+          const decoded = Buffer.from(rest, "base64").toString();
+          const parameter = /token="(.*)"/.exec(rest)?.[1];
+          const json = JSON.stringify({ authorization, decoded, rest, parameter });
+          const echo = wrap(`${json} ${decoded} ${authorization} ${rest} ${parameter}`);
           response.statusMessage = authorization;
           response.writeHead(status, { "x-echo": authorization, "x-two": [authorization, "b"] });
           response.end(typeof echo === "string" ? echo : JSON.stringify(echo));
@@ -93,6 +100,24 @@ describe("what a server repeats shows no credential:", () => {
       new KibanaClient({ node: url }).actions.create({ name: "n", connector_type_id: ".x", secrets }),
     );
     assert.match(error.message, /: \[redacted\] \[redacted\] \[redacted\] \[redacted\] \[redacted\]$/);
+  });
+
+  it("a long text of many lines, such as a bundle of certificates, which also keeps the verdict", async (t) => {
+    const key = 'ab"c$\n'.repeat(20_000);
+    const { url } = await serve(t, ({ body }, response) => sendJson(response, 413, { message: "too large", body }));
+    const { actions } = new KibanaClient({ node: url });
+    const error = await failure(actions.create({ name: "n", connector_type_id: ".x", secrets: { key } }));
+    assert.equal(error.name, "PayloadTooLargeError");
+    assert.ok(!JSON.stringify(error).includes("ab"));
+  });
+
+  it("secrets that are nested deep keep the server's verdict, too", async (t) => {
+    let deep: object = { token: password };
+    for (let depth = 0; depth < 3500; depth++) deep = { deep };
+    const { url } = await serve(t, (_request, response) => sendJson(response, 400, { message: `no ${password}` }));
+    const { actions } = new KibanaClient({ node: url });
+    const error = await failure(actions.create({ name: "n", connector_type_id: ".x", secrets: { deep } }));
+    assert.match(error.message, /400 .*: no \[redacted\]$/);
   });
 
   it("one that a line break in the server's text would hide from the search", async (t) => {
@@ -200,6 +225,15 @@ describe("what a dispatcher says shows no credential:", () => {
     assert.match(error.message, /Mock dispatch not matched for headers/);
     assertHidden(error, [password, basic]);
     assert.equal(error.cause, undefined);
+  });
+
+  it("a cause that would print one with other escapes", async () => {
+    for (const secret of ["it's-\"`secret", "del\x7f-secret", "two\nlines-of-secret"]) {
+      const said = Object.assign(new Error("no"), { data: `"\`it's ${secret}` });
+      const dispatcher = failing(said);
+      const failing_ = new KibanaClient({ node: "http://kibana.invalid", auth: basicAuth(secret), dispatcher });
+      assert.equal((await failure(failing_.actions.getAll())).cause, undefined);
+    }
   });
 
   it("an error that carries one anywhere loses its cause; any other keeps it", async () => {
