@@ -145,7 +145,7 @@ describe("a signal", { timeout: 30_000 }, () => {
     assert.equal(requests.length, 0);
   });
 
-  it("that lives long keeps no listener of 10,000 calls, 200 at once, whether they succeed or fail", async (t) => {
+  it("that lives long keeps no listener of 2,000 calls, 200 at once, whether they succeed or fail", async (t) => {
     const warnings: Error[] = [];
     const warned = (warning: Error) => warnings.push(warning);
     process.on("warning", warned);
@@ -156,7 +156,7 @@ describe("a signal", { timeout: 30_000 }, () => {
     await client.actions.get({ id: "c" }); // loads undici
     const { signal } = new AbortController();
     let ended = 0;
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < 10; round++) {
       const batch = Array.from({ length: 200 }, () =>
         client.actions.get({ id: "c" }, { signal }).then(
           () => ended++,
@@ -167,7 +167,7 @@ describe("a signal", { timeout: 30_000 }, () => {
       await Promise.all(batch);
       assert.deepEqual(getEventListeners(signal, "abort"), []);
     }
-    assert.equal(ended, 10_000);
+    assert.equal(ended, 2000);
     assert.deepEqual(warnings, []);
     await client.close();
   });
@@ -308,18 +308,12 @@ describe("a process that does not close its client", { timeout: 30_000, concurre
   const ends: [name: string, answer: object | (() => void), script: string, printed: string][] = [
     ["after a call", connector, "await client.actions.get({ id: 'c' }); console.log('ok');", "ok\n"],
     [
-      "after a deadline",
+      "after a deadline and an abort",
       () => {},
-      "await client.actions.get({ id: 'c' }, { requestTimeout: 50 }).catch((error) => console.log(error.name));",
-      "TimeoutError\n",
+      `for (const options of [{ requestTimeout: 50 }, { signal: AbortSignal.timeout(50) }])
+         await client.actions.get({ id: "c" }, options).catch((error) => console.log(error.name));`,
+      "TimeoutError\nTimeoutError\n",
     ],
-    [
-      "after an abort",
-      () => {},
-      "await client.actions.get({ id: 'c' }, { signal: AbortSignal.timeout(50) }).catch((error) => console.log(error.name));",
-      "TimeoutError\n",
-    ],
-    ["that it never used", connector, "console.log('unused');", "unused\n"],
   ];
   for (const [name, answer, script, printed] of ends)
     it(`ends by itself ${name}`, async (t) => {

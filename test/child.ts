@@ -92,6 +92,7 @@ export function compile(program: string, format: "cjs" | "esm" = "cjs"): string[
     platform: "node",
     format,
     outfile,
+    minify: true, // a third less to load
     logLevel: "error",
   });
   // Without V8's second compiler, which would spend 0.1 s of each child on undici's parser.

@@ -89,11 +89,7 @@ describe("the code", () => {
 
   const [listing, shapes] = blocksOf("README.md", "ts");
   const [setup, ...recipes] = blocksOf("docs/recipes.md", "ts");
-  const kinds: Record<string, [block: Block, code: string][]> = {};
-  for (const block of recipes) {
-    const kind = installedFor(block).join();
-    kinds[kind] = [...(kinds[kind] ?? []), [block, `${setup?.code}${block.code}`]];
-  }
+  const withShapes = listing?.code.replace("// 4. Clean up", `${shapes?.code}// 4. Clean up`) ?? "";
 
   function withAddresses(code: string, { kibanaUrl, username, password }: Sandbox): string {
     const auth = 'username: "elastic", password: "changeme"';
@@ -102,15 +98,22 @@ describe("the code", () => {
       .replace(auth, `username: "${username}", password: "${password}"`);
   }
 
-  it("of the README is one listing of at most 40 lines, and runs as it is pasted", async (t) => {
-    const sandbox = await begin(t);
-    const folder = project();
-    assert.ok(listing && listing.code.split("\n").length <= 41);
+  it("compiles as it is pasted", async () => {
+    const folder = project(...new Set(recipes.flatMap(installedFor)));
     assert.equal(blocksOf("README.md", "ts").length, 2);
-    writeFileSync(join(folder, "write.ts"), listing.code);
+    assert.ok(listing && shapes && setup && listing.code.split("\n").length <= 41);
+    writeFileSync(join(folder, "listing.ts"), listing.code);
+    writeFileSync(join(folder, "shapes.ts"), withShapes);
+    for (const { line, code } of recipes)
+      writeFileSync(join(folder, `line-${line}.ts`), `${setup.code}${code}export {};\n`);
     const compiled = await run([tsc, "-p", folder], folder);
     assert.equal(compiled.exitCode, 0, compiled.stdout);
-    writeFileSync(join(folder, "write.ts"), withAddresses(listing.code, sandbox));
+  });
+
+  it("of the README runs", async (t) => {
+    const sandbox = await begin(t);
+    const folder = project();
+    writeFileSync(join(folder, "write.ts"), withAddresses(withShapes, sandbox));
     const { exitCode, stdout, stderr } = await run([tsx, "write.ts"], folder);
     assert.deepEqual([exitCode, stderr], [0, ""]);
     const lines =
@@ -118,49 +121,32 @@ describe("the code", () => {
     const [, id = ""] = lines.exec(stdout) ?? [];
     assert.match(stdout, lines);
     assert.deepEqual(sandbox.connectors(), []);
+    assert.equal(sandbox.documents("miconnectedindex").length, 4);
 
     // The calls for Dev Tools are those that the listing makes.
     const sent = sandbox.requests
       .filter(({ server }) => server === "kibana")
       .map(({ method, path, body }) => `${method} kbn:${path.replace(id, "<id>")}\n${body}`.trim());
+    const [shapesSent] = sent.splice(3, 1);
+    assert.match(shapesSent ?? "", /api_response_time/);
     const shown = blocksOf("README.md", "text").find(({ code }) => code.includes("kbn:"));
     assert.deepEqual(shown?.code.trim().split("\n\n"), sent);
   });
 
-  it("of the document shapes continues the listing", async (t) => {
+  it("of the recipes runs", async (t) => {
     const sandbox = await begin(t);
-    const folder = project();
-    assert.ok(listing && shapes);
-    const code = listing.code.replace("// 4. Clean up", `${shapes.code}// 4. Clean up`);
-    writeFileSync(join(folder, "write.ts"), code);
-    const compiled = await run([tsc, "-p", folder], folder);
-    assert.equal(compiled.exitCode, 0, compiled.stdout);
-    writeFileSync(join(folder, "write.ts"), withAddresses(code, sandbox));
-    const { exitCode, stderr } = await run([tsx, "write.ts"], folder);
-    assert.deepEqual([exitCode, stderr], [0, ""]);
-    assert.equal(sandbox.documents("miconnectedindex").length, 4);
-  });
-
-  for (const [kind, codes] of Object.entries(kinds))
-    it(`of ${codes.length} recipes that need ${kind || "nothing else"} compiles and runs`, async (t) => {
-      const sandbox = await begin(t);
-      const folder = project(...kind.split(",").filter(Boolean));
-      cpSync(join(root, "test/tls/ca.crt"), join(folder, "ca.crt"));
-      for (const [{ line }, code] of codes) writeFileSync(join(folder, `line-${line}.ts`), `${code}export {};\n`);
-      const compiled = await run([tsc, "-p", folder], folder);
-      assert.equal(compiled.exitCode, 0, compiled.stdout);
-      const imports = codes.map(
-        ([{ line }]) =>
-          `await import("./line-${line}.ts").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`,
-      );
-      writeFileSync(join(folder, "run.ts"), imports.join(""));
-      const { exitCode, stdout, stderr } = await run([tsx, "run.ts"], folder, sandbox.env);
-      assert.deepEqual([exitCode, stderr], [0, ""]);
-      assert.equal(
-        stdout.split("\n").length - 1,
-        codes.filter(([{ code }]) => code.includes("console.log") && !code.includes("outcome !==")).length,
-      );
+    const folder = project(...new Set(recipes.flatMap(installedFor)));
+    cpSync(join(root, "test/tls/ca.crt"), join(folder, "ca.crt"));
+    const imports = recipes.map(({ line, code }) => {
+      writeFileSync(join(folder, `line-${line}.ts`), `${setup?.code}${code}export {};\n`);
+      return `await import("./line-${line}.ts").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`;
     });
+    writeFileSync(join(folder, "run.ts"), imports.join(""));
+    const { exitCode, stdout, stderr } = await run([tsx, "run.ts"], folder, sandbox.env);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+    const printing = recipes.filter(({ code }) => code.includes("console.log") && !code.includes("outcome !=="));
+    assert.equal(stdout.split("\n").length - 1, printing.length);
+  });
 
   it("that bundles the listing gives bundles that run", async (t) => {
     const sandbox = await begin(t);
@@ -239,8 +225,8 @@ describe("the commands", { skip: process.platform === "win32" && "they are for s
 
   it("that run the example against a Kibana work", async (t) => {
     const sandbox = await begin(t);
-    const runnable = commands.filter(({ command }) => /^(npm run sandbox -- |NODE_DEBUG)/.test(command));
-    assert.equal(runnable.length, 3);
+    const runnable = commands.filter(({ command }) => /^npm run sandbox -- (?!--)/.test(command));
+    assert.equal(runnable.length, 1);
     const finished = runnable.map(async ({ command }) => {
       const { exitCode, stdout, stderr } = await startChild("sh", ["-c", command], {
         env: sandbox.env,

@@ -120,8 +120,8 @@ describe("an odd answer is a typed error with the right outcome:", () => {
     it(name, async (t) => {
       const { url } = await serve(t, (_request, response) => response.writeHead(status).end(body));
       const { actions } = new KibanaClient({ node: url });
-      for (const call of [actions.get({ id: "c" }), actions.update({ id: "c", name: "n" })]) {
-        const error = await failure(call);
+      for (const call of [() => actions.get({ id: "c" }), () => actions.update({ id: "c", name: "n" })]) {
+        const error = await failure(call());
         assert.deepEqual([error.name, error.outcome], [expected, outcome]);
         assert.ok(JSON.stringify(error) && inspect(error, { depth: 200 }));
       }
@@ -131,13 +131,13 @@ describe("an odd answer is a typed error with the right outcome:", () => {
     const { url } = await serve(t, { id: "d", connector_id: "d", connector_type_id: ".x", status: "ok" });
     const { actions } = new KibanaClient({ node: url });
     for (const call of [
-      actions.execute({ id: "c", params: {} }),
-      actions.create({ id: "c", name: "n", connector_type_id: ".x" }),
-      actions.getAll(),
-      actions.listTypes(),
-      actions.delete({ id: "c" }),
+      () => actions.execute({ id: "c", params: {} }),
+      () => actions.create({ id: "c", name: "n", connector_type_id: ".x" }),
+      () => actions.getAll(),
+      () => actions.listTypes(),
+      () => actions.delete({ id: "c" }),
     ])
-      assert.ok((await failure(call)) instanceof DeserializationError);
+      assert.ok((await failure(call())) instanceof DeserializationError);
   });
 
   it("a long wrong answer is not kept", async (t) => {

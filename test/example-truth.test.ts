@@ -162,10 +162,7 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
   const cases: Case[] = [
     // What was refused is not there; what got no answer may be.
     ["create", "a 403", refuses(403), "none"],
-    ["create", "a proxy's 404 page", answers(404, "<html>nginx</html>"), "none"],
     ["create", "a Kibana that starts", answers(503, "Kibana server is not ready yet"), "none"],
-    ["create", "a 500", refuses(500), "perhaps"],
-    ["create", "a dropped connection", drops, "perhaps"],
     ["create", "an answer that gets lost", losesTheAnswer, "perhaps"],
     ["create", "an answer that breaks off", breaksTheAnswer, "perhaps"],
     ["create", "a login page with 200", answers(200, "<html>log in</html>"), "perhaps"],
@@ -173,7 +170,6 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
     // After a failure it cleans up all the same.
     ["execute", "a 403", refuses(403), "none"],
     ["execute", "a Kibana that restarts", answers(503, "Kibana server is not ready yet"), "none"],
-    ["execute", "a dropped connection", drops, "none"],
     ["execute", "an answer that gets lost", losesTheAnswer, "none"],
     ["execute", "a failed run", failedRun((id) => ({ connector_id: id, status: "error", message: "no" })), "none"],
     [
@@ -188,37 +184,23 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
       failedRun((id) => run(id, [{ create: { ...item, _id: undefined } }])),
       "none",
     ],
-    [
-      "execute",
-      "a run that names no index",
-      failedRun((id) => run(id, [{ create: { ...item, _index: undefined } }])),
-      "none",
-    ],
     ["execute", "a run of another connector", failedRun(() => run("another", [{ create: item }])), "none"],
     ["get", "a 500", refuses(500), "none"],
     ["get", "another connector", changes(/"id":"[^"]+"/, '"id":"another"'), "none"],
     ["get", "another name", changes("My Connected", "Her Connected"), "none"],
-    ["get", "another type", changes('".index"', '".server-log"'), "none"],
     ["get", "another index", changes("miconnectedindex", "otherindex"), "none"],
-    ["get", "no time field", changes('"@timestamp"', "null"), "none"],
-    ["get", "a proxy's 404 page", answers(404, "<html>nginx</html>"), "none"],
     ["read", "a missing privilege", refuses(403), "none"],
     ["read", "a dropped connection", drops, "none"],
     ["read", "another document", changes("Hello", "Goodbye"), "none"],
-    ["read", "another field", changes('"level"', '"lovel"'), "none"],
     ["read", "a time that is none", changes(/"@timestamp":"[^"]+"/, '"@timestamp":"noon"'), "none"],
-    ["read", "no time", changes(/,?"@timestamp":"[^"]+"/, ""), "none"],
     ["read", "no source", changes(/"_source":\{[^}]*\}/, '"_other":1'), "none"],
     // Refused, so it stays; lost, so it may stay, unless Kibana says that it is gone.
     ["delete", "a 403", refuses(403), "one"],
     ["delete", "a proxy's 404 page", answers(404, "<html>nginx</html>"), "one"],
-    ["delete", "a 500", refuses(500), "perhaps"],
     ["delete", "a dropped connection", drops, "perhaps"],
     ["delete", "an answer that gets lost", losesTheAnswer, "none", 0],
     ["look", "a 500", refuses(500), "perhaps"],
     ["look", "another 404 of JSON", answers(404, '{"message":"Connector service not found"}'), "perhaps"],
-    ["look", "a proxy's 404 page", answers(404, "<html>Saved object [action/x] not found</html>"), "perhaps"],
-    ["look", "a dropped connection", drops, "perhaps"],
   ];
   for (const [step, fault, at, left, exitCode = 1] of cases)
     it(`at ${step} with ${fault}`, async (t) => {

@@ -8,7 +8,6 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Child, compile, type Finished, startChild, temporaryFolder } from "./child.ts";
 import { type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
-import { versions } from "./sandbox/versions.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const example = join(root, "examples/simple-index-connector.ts");
@@ -112,7 +111,6 @@ describe("what it prints", { concurrency: 4 }, () => {
   const answers: [how: string, input: string, flags: string[], rest: string, deletes: boolean][] = [
     ["y", "y\n", [], `${asks}y\n`, true],
     ["yes, with white space and without a line end,", "  Yes ", [], `${asks}  Yes \n`, true],
-    ["n", "n\n", [], `${asks}n\n`, false],
     ["a word that only begins with y", "yellow\n", [], `${asks}yellow\n`, false],
     ["enter", "\n", [], `${asks}\n`, false],
     ["the end of input", "", [], `${asks}\n`, false],
@@ -215,7 +213,7 @@ describe("what it prints", { concurrency: 4 }, () => {
     assert.match(stdout, / {3}⚠ The credentials go to http:\/\/kibana\.invalid unencrypted\. Use https\.\n\nCreating/);
   });
 
-  for (const version of versions)
+  for (const version of ["7.17.6", "9.4.3"] as const)
     test(`it works with Kibana ${version}`, async (t) => {
       const sandbox = await sandboxFor(t, { version });
       const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags: ["--cleanup"] });
@@ -258,7 +256,7 @@ describe("flags", { concurrency: 4 }, () => {
     assert.equal(sandbox.requests.length, 0);
   });
 
-  for (const flags of [["--clean-up"], ["--cleanup", "--no-cleanup"], ["positional"], ["--cleanup=no"], ["-y"]])
+  for (const flags of [["--clean-up"], ["--cleanup", "--no-cleanup"], ["positional"]])
     test(`${flags.join(" ")} is answered with the usage on standard error, exit code 2, and nothing is done`, async (t) => {
       const sandbox = await sandboxFor(t);
       const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags, input: "y\n" });

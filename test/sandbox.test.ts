@@ -842,9 +842,11 @@ test("the state `starting` passes through the stages that startup-8.12.2.json ha
     .filter(([, request, answer]) => request === "list" && !answer.startsWith("no answer"))
     .map(([, , answer]) => answer.replace(/ECONN\w+/, "refused").split(" ")[0]);
   const { sandbox, kibana } = await begin(t, { version: "8.12" });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   sandbox.state = "starting";
   const seen: string[] = [];
   while (seen.at(-1) !== "200") {
+    t.mock.timers.tick(100);
     const answer = await kibana("GET", "/api/actions/connectors").then(
       ({ status, body }) => (typeof body === "string" ? String(status) : `${status}${status === 200 ? "" : " JSON"}`),
       () => "refused",

@@ -1,6 +1,10 @@
-// The types: never run, the compiler is the test.
+// The types. `npm run check` compiles this file with all others; so does the test at its end.
+import assert from "node:assert/strict";
+import { join, resolve } from "node:path";
+import { it } from "node:test";
 import { type Actions, type Connector, KibanaClient, type KibanaClientOptions, writtenDocuments } from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
+import { startChild } from "./child.ts";
 
 declare module "kbn-connectors" {
   interface ConnectorTypes {
@@ -60,3 +64,10 @@ export async function types({ actions }: KibanaClient) {
   // @ts-expect-error one kind of auth at a time, and whole
   new KibanaClient({ node: "http://k", auth: { username: "u" } });
 }
+
+it("refuse what is wrong, and take what is right", async () => {
+  const root = resolve(import.meta.dirname, "..");
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const { exitCode, stdout } = await startChild(process.execPath, [tsc], { env: {}, cwd: root, input: "" }).finished;
+  assert.equal(exitCode, 0, stdout);
+});
