@@ -23,9 +23,8 @@ const cases: readonly Case[] = [
     round: { ...one, calls: 100, atOnce: 1 },
     others: {
       "undici.request": { wall: 0.85, cpu: 0.8 },
-      "undici dispatch": { wall: 1.1 },
-      fetch: { wall: 1 / 3 },
-      "node:http": {},
+      "bare dispatch": { wall: 1.1 },
+      fetch: {},
     },
   },
   {
@@ -33,15 +32,14 @@ const cases: readonly Case[] = [
     round: { ...one, calls: 300, atOnce: 50 },
     others: {
       "undici.request": { wall: 0.7 },
-      "undici dispatch": { wall: 1.1 },
-      fetch: { wall: 1 / 3 },
-      "node:http": {},
+      "bare dispatch": { wall: 1.1 },
+      fetch: {},
     },
   },
   {
     name: "execute, 0.9 MiB of documents",
     round: { ...many, calls: 2, atOnce: 1 },
-    others: { "undici.request": { wall: 1.1 }, "undici dispatch": {} },
+    others: { "undici.request": { wall: 1.1 }, "bare dispatch": {} },
   },
 ];
 

@@ -1,55 +1,51 @@
-// The command line: npm run bench [-- --quick] [--only <part>] [--json <file>]
-import { writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+// The command line: `npm run bench` measures calls, starts and sizes; `npm run bench -- --nodes` the start on four versions of Node.
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureCalls } from "./calls.ts";
-import { answerOf, root, run, start } from "./children.ts";
-import { measureScale } from "./scale.ts";
-import { measureStartup } from "./startup.ts";
+import { answerOf, npm, root, run, start } from "./children.ts";
+import { measureSizes } from "./sizes.ts";
+import { measureStart } from "./startup.ts";
 import { type Row, table } from "./statistics.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string", multiple: true, default: ["calls", "startup", "scale"] },
-    json: { type: "string", default: `${root}test/bench/results.json` },
-  },
-});
-
-const machine = {
-  processor: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
-  system: `${process.platform} ${process.arch}`,
-  node: process.version,
-};
+const { values: options } = parseArgs({ options: { nodes: { type: "boolean" } } });
 
 const tsc = `${root}node_modules/typescript/bin/tsc`;
 await run(process.execPath, [tsc, "-p", "tsconfig.build.json"]);
 await run(process.execPath, [tsc, "-p", "test/bench/tsconfig.json"]);
 
+const [processor] = cpus();
+const memory = Math.round(totalmem() / 2 ** 30);
+console.log(
+  `${processor?.model.trim()}, ${cpus().length} cores, ${memory} GiB; ${process.platform}; Node ${process.version}\n`,
+);
+
 const server = start("server.js");
-const origin = `http://127.0.0.1:${await answerOf<number>(server)}`;
-const rows: Row[] = [];
-const missing: string[] = [];
 try {
-  console.log(
-    `${machine.processor}; ${machine.system}; Node ${machine.node}; NODE_EXTRA_CA_CERTS unset for every process`,
-  );
-  const { quick } = options;
-  const parts: Record<string, () => Promise<Row[]>> = {
-    calls: () => measureCalls(origin, quick ? { generations: 1, rounds: 3 } : { generations: 3, rounds: 24 }),
-    startup: () => measureStartup(origin, { rounds: quick ? 2 : 12, missing }),
-    scale: () => measureScale(origin, { rounds: quick ? 2 : 10 }),
-  };
-  for (const name of options.only) {
-    console.log(`Measuring ${name} ...`);
-    const measure = parts[name];
-    if (!measure) throw new Error(`--only ${name}: must be one of ${Object.keys(parts).join(", ")}.`);
-    rows.push(...(await measure()));
-  }
+  const origin = `http://127.0.0.1:${await answerOf<number>(server)}`;
+  console.log(table(options.nodes ? await onEachNode(origin) : await onThisNode(origin)));
 } finally {
   server.disconnect();
 }
-console.log(`\n${table(rows)}`);
-for (const name of missing) console.log(`Missing, so not measured: ${name}`);
-writeFileSync(options.json, `${JSON.stringify({ date: new Date().toISOString(), machine, missing, rows }, null, 2)}\n`);
-console.log(`\nWritten to ${options.json}`);
+
+async function onThisNode(origin: string): Promise<Row[]> {
+  const calls = await measureCalls(origin, { generations: 2, rounds: 10 });
+  return [...calls, ...(await measureStart(origin, process.execPath, 10)), ...(await measureSizes(origin, 5))];
+}
+
+/** With the binaries that npm's package `node` has. */
+async function onEachNode(origin: string): Promise<Row[]> {
+  const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-bench-"));
+  const rows: Row[] = [];
+  try {
+    for (const version of ["20", "22", "24", "26"]) {
+      const prefix = join(folder, version);
+      await npm("install", "--no-audit", "--no-fund", "--allow-scripts=node", "--prefix", prefix, `node@${version}`);
+      rows.push(...(await measureStart(origin, join(prefix, "node_modules/node/bin/node"), 15)));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  return rows;
+}

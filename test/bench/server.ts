@@ -1,5 +1,5 @@
 // The server of the benchmark, in a process of its own: answers what Kibana answers, from memory.
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 const connector = JSON.stringify({
@@ -29,7 +29,16 @@ function run(id: string, documents: number): string {
   return JSON.stringify({ connector_id: id, status: "ok", data: { took: 1, errors: false, items } });
 }
 
+/** A list of connectors of so many KiB, 1 KiB each. */
+function list(kib: number): string {
+  const one = JSON.stringify({ ...JSON.parse(connector), name: "" });
+  return `[${Array(kib)
+    .fill(one.replace('"name":"', `"name":"${"x".repeat(1023 - one.length)}`))
+    .join()}]`;
+}
+
 const runs = new Map<string, Buffer>();
+const lists = new Map<string, Buffer>();
 /** The document of the latest run, for it to be read back. */
 let written: unknown;
 
@@ -44,6 +53,18 @@ function answerTo(method: string, url: string): { status: number; body: Buffer |
   return { status: 200, body, delay: Number(delay ?? 0) };
 }
 
+/** `/s/kib-32/...` asks for a list of 32 KiB, `/s/kib-32-pieces/...` for the same in pieces of 100 bytes. */
+function sendList(url: string, response: ServerResponse): boolean {
+  const [, id = "", kib, inPieces] = /\/s\/(kib-(\d+)(-pieces)?)\//.exec(url) ?? [];
+  if (kib === undefined) return false;
+  const body = lists.get(id) ?? Buffer.from(list(Number(kib)));
+  lists.set(id, body);
+  response.writeHead(200, { "content-type": "application/json; charset=utf-8" });
+  for (let at = 0; inPieces && at < body.length; at += 100) response.write(body.subarray(at, at + 100));
+  response.end(inPieces ? undefined : body);
+  return true;
+}
+
 const server = createServer((request, response) => {
   // The connector that `create` gives is the only one whose documents are kept.
   if (request.url?.endsWith("/items-1-kept/_execute"))
@@ -51,6 +72,7 @@ const server = createServer((request, response) => {
       written = JSON.parse(chunk.toString()).params.documents[0];
     });
   request.resume().once("end", () => {
+    if (sendList(request.url ?? "", response)) return;
     const { status, body, delay } = answerTo(request.method ?? "", request.url ?? "");
     const send = () =>
       response

@@ -1,5 +1,4 @@
 // Ways to run a connector: the client, and what people write by hand instead.
-import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { KibanaClient } from "kbn-connectors";
 import { Agent, request } from "undici";
 
@@ -41,7 +40,7 @@ export const variants: Readonly<Record<string, (origin: string) => Execute>> = {
   },
 
   /** The floor: nothing but the exchange and its JSON, no deadline of any kind. */
-  "undici dispatch": (origin) => {
+  "bare dispatch": (origin) => {
     const agent = new Agent();
     return (id, documents) =>
       new Promise((resolve, reject) => {
@@ -84,34 +83,9 @@ export const variants: Readonly<Record<string, (origin: string) => Execute>> = {
     return checked(response.status, await response.json());
   },
 
-  "node:http": (origin) => {
-    const agent = new HttpAgent({ keepAlive: true });
-    return (id, documents) =>
-      new Promise((resolve, reject) => {
-        const body = JSON.stringify({ params: { documents } });
-        const outgoing = httpRequest(
-          origin + pathOf(id),
-          {
-            agent,
-            method: "POST",
-            headers: { ...headers, "content-length": Buffer.byteLength(body) },
-            signal: AbortSignal.timeout(timeout),
-          },
-          (incoming) => {
-            const chunks: Buffer[] = [];
-            incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-            incoming.on("error", reject);
-            incoming.on("end", () => {
-              try {
-                resolve(checked(incoming.statusCode ?? 0, JSON.parse(Buffer.concat(chunks).toString())));
-              } catch (error) {
-                reject(error);
-              }
-            });
-          },
-        );
-        outgoing.on("error", reject);
-        outgoing.end(body);
-      });
+  /** A list of connectors, of the size that the space's name says. */
+  "kbn-connectors, list": (origin) => {
+    const client = new KibanaClient({ node: origin, auth: credentials });
+    return (id) => client.space(id).actions.getAll();
   },
 };

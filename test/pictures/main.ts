@@ -1,5 +1,5 @@
-// Draws the README's pictures from what really ran: `npm run pictures`.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+// Draws the README's picture from what really ran: `npm run pictures`.
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { startChild } from "../child.ts";
 import { startSandbox } from "../sandbox/sandbox.ts";
@@ -52,45 +52,5 @@ async function drawExample(): Promise<void> {
   console.log("docs/example.svg");
 }
 
-interface Results {
-  machine: { processor: string; node: string };
-  rows: { what: string; who: string; median: number }[];
-}
-
-/** Bars without a ground: their colours and the text's follow the page's. */
-function chart({ machine, rows }: Results, what: string): string {
-  const bars = rows.filter((row) => row.what === what).sort((a, b) => a.median - b.median);
-  const longest = Math.max(...bars.map(({ median }) => median));
-  const drawn = bars.map(({ who, median }, row) => {
-    const y = 52 + row * 30;
-    const width = ((median / longest) * 340).toFixed(0);
-    const own = who === "kbn-connectors" ? ' class="own"' : "";
-    return `<text x="136" y="${y + 15}" text-anchor="end">${escapeXml(who)}</text>
-<rect${own} x="146" y="${y}" width="${width}" height="20" rx="3"/>
-<text x="${146 + Number(width) + 8}" y="${y + 15}">${median.toFixed(0)} µs</text>`;
-  });
-  const height = 62 + bars.length * 30;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 570 ${height}" width="570" role="img">
-<title>${escapeXml(what)}: median microseconds a call</title>
-<style>
-text { fill: #1f2328; font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif }
-rect { fill: #8c959f }
-.own { fill: #0969da }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } rect { fill: #6e7681 } .own { fill: #58a6ff } }
-</style>
-<text x="16" y="20" font-weight="600">${escapeXml(what)}: µs a call, median</text>
-<text x="16" y="38">${escapeXml(`Node ${machine.node.slice(1)}, ${machine.processor}; npm run bench`)}</text>
-${drawn.join("\n")}
-</svg>
-`;
-}
-
-function drawBenchmark(): void {
-  const results = JSON.parse(readFileSync(join(root, "test/bench/results.json"), "utf8")) as Results;
-  writeFileSync(join(docs, "benchmark.svg"), chart(results, "execute, 1 document, one at a time, time"));
-  console.log("docs/benchmark.svg");
-}
-
 mkdirSync(docs, { recursive: true });
 await drawExample();
-drawBenchmark();

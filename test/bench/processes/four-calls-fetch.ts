@@ -1,7 +1,4 @@
-// Create, run, get and delete a connector, with node:http.
-import { Agent, request } from "node:http";
-
-const agent = new Agent({ keepAlive: true });
+// Create, run, get and delete a connector, with fetch.
 const connectors = `${process.argv[2]}/api/actions/connector`;
 const headers = {
   authorization: `Basic ${Buffer.from("elastic:changeme").toString("base64")}`,
@@ -10,17 +7,14 @@ const headers = {
 };
 
 async function call(method: "GET" | "POST" | "DELETE", url: string, content?: object) {
-  const { statusCode, text } = await new Promise<{ statusCode: number; text: string }>((resolve, reject) => {
-    const outgoing = request(url, { agent, method, headers, signal: AbortSignal.timeout(30_000) }, (incoming) => {
-      let text = "";
-      incoming.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-      });
-      incoming.on("error", reject).on("end", () => resolve({ statusCode: incoming.statusCode ?? 0, text }));
-    });
-    outgoing.on("error", reject).end(content && JSON.stringify(content));
+  const response = await fetch(url, {
+    method,
+    headers,
+    body: content === undefined ? null : JSON.stringify(content),
+    signal: AbortSignal.timeout(30_000),
   });
-  if (statusCode >= 300) throw new Error(`${method} ${url} -> ${statusCode} ${text}`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${url} -> ${response.status} ${text}`);
   return text === "" ? undefined : JSON.parse(text);
 }
 
@@ -35,3 +29,5 @@ const run = await call("POST", `${connectors}/${id}/_execute`, {
 const found = await call("GET", `${connectors}/${id}`);
 await call("DELETE", `${connectors}/${id}`);
 console.log(found.name, run.status);
+
+export {};

@@ -1,4 +1,0 @@
-// What it costs to load all of undici.
-import { Agent } from "undici";
-
-void Agent;
