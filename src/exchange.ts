@@ -68,7 +68,7 @@ class Handler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #answer: Omit<RawAnswer, "text"> | undefined;
+  #answer: RawAnswer | undefined;
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -89,7 +89,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: RawAnswer["headers"], reason = ""): void {
-    this.#answer = { statusCode, reason, headers };
+    this.#answer = { statusCode, reason, headers, text: undefined };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -113,7 +113,9 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   #answered(text: string | undefined): void {
-    if (this.#answer && this.#end()) this.#caller.resolve({ ...this.#answer, text });
+    if (!this.#answer || !this.#end()) return;
+    this.#answer.text = text;
+    this.#caller.resolve(this.#answer);
   }
 
   /** Whether this is what ends the exchange. */

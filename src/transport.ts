@@ -26,14 +26,20 @@ export interface Call<Body> {
 export class Transport {
   readonly #settings: Settings;
   readonly #connections: Connections;
+  /** What every request of a method carries. */
+  readonly #headers: Readonly<Record<Request["method"], Record<string, string>>>;
 
   constructor(settings: Settings, connections: Connections) {
+    const read = settings.headers;
+    const write = { ...read, "kbn-xsrf": "true" };
+    const send = { ...write, "content-type": "application/json" };
+    this.#headers = { GET: read, DELETE: write, POST: send, PUT: send };
     this.#settings = settings;
     this.#connections = connections;
   }
 
   async request<Body>(call: Call<Body>, options?: RequestOptions): Promise<KibanaResponse<Body>> {
-    const { origin, prefix, headers } = this.#settings;
+    const { origin, prefix } = this.#settings;
     const timeout = checkTimeout(options?.requestTimeout, this.#settings.timeout);
     const signal = checkSignal(options?.signal);
     const { method, body = null } = call;
@@ -41,12 +47,7 @@ export class Transport {
       origin,
       path: `${prefix}/api/actions${call.path}`,
       method,
-      headers: {
-        ...headers,
-        ...(options?.headers && checkHeaders(options.headers)),
-        ...(method !== "GET" && { "kbn-xsrf": "true" }),
-        ...(body !== null && { "content-type": "application/json" }),
-      },
+      headers: { ...this.#headers[method], ...(options?.headers && checkHeaders(options.headers)) },
       body,
     };
     signal?.throwIfAborted();
