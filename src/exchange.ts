@@ -60,7 +60,7 @@ interface Caller {
   signal: AbortSignal | undefined;
 }
 
-/** undici, the deadline and the signal report here. The first that ends the exchange decides. */
+/** undici, the deadline and the signal report here. The first decides, because a promise is settled once. */
 class Handler implements Dispatcher.DispatchHandler {
   readonly #caller: Caller;
   readonly #timer: NodeJS.Timeout;
@@ -68,7 +68,7 @@ class Handler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #answer: RawAnswer | undefined;
+  #answer: Omit<RawAnswer, "text"> | undefined;
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -79,7 +79,8 @@ class Handler implements Dispatcher.DispatchHandler {
 
   /** Of the signal. */
   handleEvent(): void {
-    if (this.#end()) this.#caller.reject(this.#caller.signal?.reason);
+    this.#end();
+    this.#caller.reject(this.#caller.signal?.reason);
     this.#abort();
   }
 
@@ -89,7 +90,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: RawAnswer["headers"], reason = ""): void {
-    this.#answer = { statusCode, reason, headers, text: undefined };
+    this.#answer = { statusCode, reason, headers };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -108,23 +109,20 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: unknown, error: unknown): void {
-    if (this.#end()) this.#caller.resolve({ error, sent: this.#controller !== undefined });
+    this.#end();
+    this.#caller.resolve({ error, sent: this.#controller !== undefined });
     this.#abort();
   }
 
   #answered(text: string | undefined): void {
-    if (!this.#answer || !this.#end()) return;
-    this.#answer.text = text;
-    this.#caller.resolve(this.#answer);
+    this.#end();
+    if (this.#answer) this.#caller.resolve({ ...this.#answer, text });
   }
 
-  /** Whether this is what ends the exchange. */
-  #end(): boolean {
-    if (this.#ended) return false;
+  #end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#caller.signal?.removeEventListener("abort", this);
-    return true;
   }
 
   #abort(): void {

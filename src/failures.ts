@@ -25,7 +25,7 @@ export function answerError(request: Request, raw: RawAnswer, body: unknown): er
   const said = saidBy(raw, body);
   const details = { ...shownAnswer(redactor, raw, body), hint: hintFor({ request, said, answer: { ...raw, body } }) };
   const status = `${title(request)} ${`${statusCode} ${redactor.line(raw.reason)}`.trim()}`;
-  if (statusCode >= 200 && statusCode < 300) {
+  if (statusCode < 300) {
     const message = `${status}, but the body is not what Kibana answers: ${redactor.line(said)}`;
     return new errors.DeserializationError(message, { ...details, outcome: "unknown" });
   }
@@ -49,7 +49,7 @@ export function runError(request: Request, raw: RawAnswer, run: Run, problem: st
   const { connector_id, message, service_message, retry, errorSource } = run;
   return new errors.ConnectorExecutionError(`${title(request)} the run failed: ${redactor.line(problem)}`, {
     ...shownAnswer(redactor, raw, run),
-    hint: hintFor({ request, said: problem, answer: { ...raw, body: run } }),
+    hint: hintFor({ request, said: problem }),
     // Kibana checks the params before it runs anything.
     outcome: words(message).startsWith("error validating action params") ? "not-applied" : "unknown",
     run: {
@@ -84,7 +84,7 @@ export function brokenError(request: Request, { error, sent }: Broken, timeout: 
     hint: hintFor({ request, said, code: known, sent }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
-  const isOld = known === "UND_ERR_INVALID_ARG" && /invalid on\w+ method$/.test(said);
+  const isOld = known === "UND_ERR_INVALID_ARG" && /invalid on\w+ method/.test(said);
   if (isOld) return new errors.ConfigurationError("dispatcher: must be of undici 7 or 8.", details);
   if (known === "UND_ERR_INVALID_ARG") return new errors.ConfigurationError(message, details);
   if (known?.endsWith("TIMEOUT")) return new errors.TimeoutError(message, details);

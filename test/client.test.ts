@@ -283,6 +283,17 @@ describe("refused before anything is sent", () => {
     await assert.rejects(actions.create({ id: "x".repeat(37), name: "n", connector_type_id: ".x" }), {
       message: /has 37 characters; Kibana takes at most 36/,
     });
+    await assert.rejects(actions.create({ id: "x".repeat(36), name: "n", connector_type_id: ".x" }), {
+      name: "ConnectionError",
+    });
+  });
+
+  it("a call without its first argument is refused", async () => {
+    const { actions } = new KibanaClient({ node });
+    await assert.rejects(actions.get(undefined as unknown as { id: string }), {
+      name: "ConfigurationError",
+      message: /^The first argument must be an object/,
+    });
   });
 
   it("a wrong timeout or header of a single call is refused", async () => {

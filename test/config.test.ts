@@ -190,14 +190,14 @@ describe("credentials of one's own", () => {
     assert.match(load(t, both).warnings.join(), /^The credentials go to http:\/\/es\.example:9200 unencrypted/);
     const silent = [
       { ...pair, KIBANA_URL: "https://kibana.example" },
-      ...["localhost:5601", "127.8.8.8:1", "[::1]:5601", "LOCALHOST", "a.localhost"].map((host) => ({
+      ...["localhost:5601", "127.8.8.8:1", "[::1]:5601", "LOCALHOST", "b.a.localhost", "127.100.20.3"].map((host) => ({
         ...pair,
         KIBANA_URL: `http://${host}`,
       })),
       { KIBANA_URL: "http://kibana.example:5601" },
     ];
     for (const env of silent) assert.deepEqual(load(t, env).warnings, [], JSON.stringify(env));
-    for (const host of ["localhost.example", "127.0.0.1.example"])
+    for (const host of ["localhost.example", "127.0.0.1.example", "evillocalhost", "1127.0.0.1.example"])
       assert.equal(load(t, { ...pair, KIBANA_URL: `http://${host}` }).warnings.length, 1);
   });
 });

@@ -11,7 +11,7 @@ import {
   KibanaError,
   ResponseError,
 } from "kbn-connectors";
-import { Agent, interceptors } from "undici";
+import { Agent, type Dispatcher, interceptors } from "undici";
 import { begin, failure, sendJson, serve } from "./server.ts";
 
 const classes: Record<string, unknown> = surface;
@@ -140,6 +140,39 @@ describe("an odd answer is a typed error with the right outcome:", () => {
       assert.ok((await failure(call())) instanceof DeserializationError);
   });
 
+  const wrong: [name: string, body: unknown, call: (actions: KibanaClient["actions"]) => Promise<unknown>][] = [
+    ["a list with a type that has no id", [{ id: 1 }], (actions) => actions.listTypes()],
+    ["a list with null", [null], (actions) => actions.listTypes()],
+    [
+      "a new connector without an id",
+      { connector_type_id: ".x" },
+      (actions) => actions.create({ name: "n", connector_type_id: ".x" }),
+    ],
+    ["a run without a status", { connector_id: "c" }, (actions) => actions.execute({ id: "c", params: {} })],
+  ];
+  for (const [name, body, call] of wrong)
+    it(name, async (t) => {
+      const { url } = await serve(t, body as object);
+      assert.ok((await failure(call(new KibanaClient({ node: url }).actions))) instanceof DeserializationError);
+    });
+
+  it("what is said of it: empty, a page, a text with <, an encoding that is none", async (t) => {
+    const answers: [status: number, body: string, encoding: string, said: RegExp][] = [
+      [200, "", "", /: empty$/],
+      [500, "", "", /500 Internal Server Error$/],
+      [500, "\n <html>", "", /: an HTML page$/],
+      [500, "1 < 2", "", /: 1 < 2$/],
+      [500, "plain", "identity", /: plain$/],
+      [500, "packed", "gzip", /: compressed, although/],
+    ];
+    for (const [status, body, encoding, said] of answers) {
+      const { url } = await serve(t, (_request, response) =>
+        response.writeHead(status, encoding ? { "content-encoding": encoding } : {}).end(body),
+      );
+      assert.match((await failure(new KibanaClient({ node: url }).actions.getAll())).message, said);
+    }
+  });
+
   it("a long wrong answer is not kept", async (t) => {
     const { url } = await serve(t, (_request, response) => response.end(JSON.stringify("x".repeat(2 ** 20))));
     const error = await failure(new KibanaClient({ node: url }).actions.getAll());
@@ -194,6 +227,41 @@ describe("an interceptor's error that carries an answer", () => {
     };
     const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
     assert.ok(error instanceof ConnectionError && error.code === "UND_ERR_REQ_RETRY");
+  });
+
+  it("without an answer shows its message and its code, or those of all attempts", async () => {
+    const errors: [error: Error, said: RegExp, code: string | undefined][] = [
+      [Object.assign(new Error("broken"), { code: "E_X" }), /-> E_X: broken$/, "E_X"],
+      [Object.assign(new Error("broken E_X"), { code: "E_X" }), /-> broken E_X$/, "E_X"],
+      [new Error("broken"), /-> broken$/, undefined],
+      [new AggregateError([new Error("one"), new Error("two")], ""), /-> Error: one; Error: two$/, undefined],
+      [new AggregateError([new Error("one")], "all"), /-> all$/, undefined],
+      [new Error(""), /->\s*$/, undefined],
+    ];
+    for (const [cause, said, code] of errors) {
+      const dispatcher = {
+        dispatch(_options: object, handler: { onResponseError(controller: null, error: Error): void }) {
+          handler.onResponseError(null, cause);
+          return true;
+        },
+      };
+      const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
+      assert.match(error.message, said);
+      assert.deepEqual(["code" in error, (error as ConnectionError).code], [code !== undefined, code]);
+    }
+  });
+
+  it("an answer without a reason phrase shows none", async () => {
+    const dispatcher = {
+      dispatch(_options: object, handler: Dispatcher.DispatchHandler) {
+        handler.onResponseStart?.({} as Dispatcher.DispatchController, 500, {});
+        handler.onResponseData?.({} as Dispatcher.DispatchController, Buffer.from("why"));
+        handler.onResponseEnd?.({} as Dispatcher.DispatchController, {});
+        return true;
+      },
+    };
+    const { message } = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
+    assert.equal(message, "GET /api/actions/connectors -> 500: why");
   });
 
   it("a thrown string, or nothing, is a ConnectionError", async () => {

@@ -64,13 +64,13 @@ describe("a run rejects although Kibana answers HTTP 200:", () => {
     });
 
   it("and tells what Kibana adds: service message, retry, error source", async (t) => {
-    const told = { service_message: "security_exception", retry: "2026-01-01T00:00:00.000Z", errorSource: "user" };
+    const told = { service_message: "security_exception", retry: "2026-01-01T00:00:00.000Z", errorSource: "framework" };
     const { url } = await serve(t, { connector_id: "c", status: "error", message: "m", ...told });
     const error = await failure(new KibanaClient({ node: url }).actions.execute({ id: "c", params: {} }));
     assert.ok(error instanceof ConnectorExecutionError);
     assert.deepEqual(
       [error.serviceMessage, error.retry, error.errorSource],
-      ["security_exception", "2026-01-01T00:00:00.000Z", "user"],
+      ["security_exception", "2026-01-01T00:00:00.000Z", "framework"],
     );
     assert.match(error.hint ?? "", /create_doc/);
   });
