@@ -20,7 +20,7 @@ const many = { id: "items-4300", documents: 4300 };
 const cases: readonly Case[] = [
   {
     name: "execute, 1 document, one at a time",
-    round: { ...one, calls: 100, atOnce: 1 },
+    round: { ...one, calls: 300, atOnce: 1 },
     others: {
       "undici.request": { wall: 0.85, cpu: 0.8 },
       "bare dispatch": { wall: 1.1 },
@@ -29,7 +29,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "execute, 1 document, 50 at once",
-    round: { ...one, calls: 300, atOnce: 50 },
+    round: { ...one, calls: 900, atOnce: 50 },
     others: {
       "undici.request": { wall: 0.7 },
       "bare dispatch": { wall: 1.1 },
@@ -38,7 +38,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "execute, 0.9 MiB of documents",
-    round: { ...many, calls: 2, atOnce: 1 },
+    round: { ...many, calls: 4, atOnce: 1 },
     others: { "undici.request": { wall: 1.1 }, "bare dispatch": {} },
   },
 ];

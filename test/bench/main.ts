@@ -34,15 +34,16 @@ async function onThisNode(origin: string): Promise<Row[]> {
   return [...calls, ...(await measureStart(origin, process.execPath, 10)), ...(await measureSizes(origin, 5))];
 }
 
-/** With the binaries that npm's package `node` has. */
+/** With the binaries that npm's package `node` installs, without its script. */
 async function onEachNode(origin: string): Promise<Row[]> {
   const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-bench-"));
   const rows: Row[] = [];
   try {
     for (const version of ["20", "22", "24", "26"]) {
       const prefix = join(folder, version);
-      await npm("install", "--no-audit", "--no-fund", "--allow-scripts=node", "--prefix", prefix, `node@${version}`);
-      rows.push(...(await measureStart(origin, join(prefix, "node_modules/node/bin/node"), 15)));
+      const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
+      await npm("install", "--no-audit", "--no-fund", "--prefix", prefix, `${name}@${version}`);
+      rows.push(...(await measureStart(origin, join(prefix, "node_modules", name, "bin/node"), 15)));
     }
   } finally {
     rmSync(folder, { recursive: true });
