@@ -55,7 +55,11 @@ function isData(value: unknown, depth = 0): boolean {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
   if (typeof value !== "object") return Number.isFinite(value);
   if (depth > 100 || "toJSON" in value) return false;
-  if (Array.isArray(value)) return !value.includes(undefined) && value.every((item) => isData(item, depth + 1)); // includes sees holes
+  if (Array.isArray(value)) {
+    // By index, as JSON does: an array may have holes, or an iterator of its own.
+    for (let index = 0; index < value.length; index++) if (!isData(value[index], depth + 1)) return false;
+    return true;
+  }
   if (Object.getPrototypeOf(value) !== Object.prototype) return false;
   for (const key in value)
     if (key === "__proto__" || !isData((value as Record<string, unknown>)[key], depth + 1)) return false;
