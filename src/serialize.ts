@@ -76,6 +76,7 @@ function problemOf(value: unknown, key: string, holder: object): string | undefi
   if (typeof value === "number" || types.isNumberObject(value))
     return Number.isFinite(Number(value)) ? undefined : `${value} would be stored as null.`;
   if (typeof value === "bigint" || types.isBigIntObject(value)) return "JSON has no BigInt. Pass a number or a string.";
+  if (typeof value === "function" && key === "toJSON") return undefined; // it has done its work
   if (typeof value !== "object") return `a ${typeof value} would be left out.`;
   if ("then" in value && typeof value.then === "function")
     return "a Promise would be stored as {}. Is an await missing?";

@@ -189,34 +189,3 @@ describe("an answer in small pieces", { timeout: 60_000 }, () => {
     assert.equal(stdout, `${2 * 2 ** 20} true\n`, stderr);
   });
 });
-
-describe("what is loaded", { timeout: 20_000 }, () => {
-  const run = async (script: string) => {
-    const args = ["--import", "tsx", "--input-type=module", "-e", script];
-    const { stdout, stderr } = await startChild(process.execPath, args, { env: {}, cwd: root, input: "" }).finished;
-    assert.equal(stderr, "");
-    return stdout;
-  };
-  const loaded = `const has = async (part) => Object.keys((await import("node:module")).createRequire(import.meta.url).cache).some((path) => path.includes(part));`;
-
-  it("with the client is neither undici nor node:http", async () => {
-    const script = `${loaded}
-      const before = process.moduleLoadList.includes("NativeModule http");
-      const { KibanaClient } = await import("kbn-connectors");
-      new KibanaClient({ node: "http://k.invalid" });
-      console.log(before, process.moduleLoadList.includes("NativeModule http"), await has("node_modules/undici/"));`;
-    const [before, after, undici] = (await run(script)).trim().split(" ");
-    assert.deepEqual([after, undici], [before, "false"]);
-  });
-
-  it("with the first call is undici's Agent alone, which leaves the program's own fetch as it is", async (t) => {
-    const { url } = await serve(t, []);
-    const script = `${loaded}
-      import { KibanaClient } from "kbn-connectors";
-      const symbol = Symbol.for("undici.globalDispatcher.1");
-      const before = globalThis[symbol];
-      await new KibanaClient({ node: "${url}" }).actions.getAll();
-      console.log(await has("undici/lib/dispatcher/agent.js"), await has("undici/index.js"), globalThis[symbol] === before);`;
-    assert.equal(await run(script), "true false true\n");
-  });
-});

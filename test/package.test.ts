@@ -95,6 +95,7 @@ describe("an ESM project", () => {
     writeFileSync(
       join(cwd, "index.mjs"),
       `import { KibanaClient } from "kbn-connectors";
+console.log(process.moduleLoadList.includes("NativeModule http"));
 await new KibanaClient({ node: "http://localhost" }).close();
 const client = new KibanaClient({ node: "http://localhost" });
 await client.actions.getAll({ signal: AbortSignal.abort("mine") }).catch(console.log);
@@ -104,7 +105,7 @@ await client.close();`,
     const stdout = await run(cwd, process.execPath, ["index.mjs"]);
     assert.match(
       stdout,
-      /^mine\nConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /,
+      /^false\nmine\nConfigurationError not-applied undici cannot be loaded: Cannot find package 'undici' /,
     );
     assert.match(stdout, / Install kbn-connectors again, with its dependencies\.\n$/);
   });

@@ -72,13 +72,6 @@ describe("npm run sandbox", { concurrency: true }, () => {
     assert.equal((await terminated.finished).exitCode, 143);
   });
 
-  test("a state can be switched on", async (t) => {
-    const look =
-      "fetch(process.env.KIBANA_URL + '/api/actions/connectors').then(async (a) => console.log(a.status, a.headers.get('retry-after'), await a.text()))";
-    const { finished } = sandbox(t, ["--state=not-ready", ...script(look)]);
-    assert.equal((await finished).stdout, "503 30 Kibana server is not ready yet\n");
-  });
-
   test("wrong options say what is wrong and how it works, with exit code 2", async (t) => {
     const wrong: [string[], RegExp][] = [
       [["--nope"], /^Unknown option '--nope'/],
@@ -96,13 +89,6 @@ describe("npm run sandbox", { concurrency: true }, () => {
       assert.match(stderr, wrong[index]?.[1] ?? /never/);
       assert.match(stderr, /Usage: npm run sandbox/);
     }
-  });
-
-  test("--help prints the options", async (t) => {
-    const { exitCode, stdout } = await sandbox(t, ["--help"]).finished;
-    assert.equal(exitCode, 0);
-    for (const option of ["--kibana", "--port", "--no-auth", "--base-path", "--elasticsearch", "--state"])
-      assert.ok(stdout.includes(option));
   });
 
   test("a port in use is named, with exit code 1; a command that cannot be started with 127", async (t) => {

@@ -14,7 +14,7 @@ interface Size {
 }
 
 const documents = (count: number): Size => ({
-  what: `a run of ${count} documents`,
+  what: `a run of ${count} document${count === 1 ? "" : "s"}`,
   unit: "document",
   units: count,
   round: { id: `items-${count}`, documents: count, calls: Math.ceil(2000 / count), atOnce: 1 },
