@@ -7,8 +7,7 @@ import { type Answer, type Exchange, startSandbox } from "./sandbox/sandbox.ts";
 const example = compile("examples/simple-index-connector.ts");
 const empty = temporaryFolder();
 
-/** Windows has no signals. */
-const onWindows = process.platform === "win32";
+const onWindows = process.platform === "win32" && "Windows has no signals";
 
 /** What the example does, request by request; `look` only after a delete that failed. */
 const steps = ["create", "execute", "get", "read", "delete", "look"] as const;
