@@ -100,14 +100,19 @@ describe("the code", () => {
       .replace(auth, `username: "${username}", password: "${password}"`);
   }
 
-  it("compiles as it is pasted", async () => {
+  function projectWithRecipes(): string {
     const folder = project(...new Set(recipes.flatMap(installedFor)));
+    for (const { line, code } of recipes)
+      writeFileSync(join(folder, `line-${line}.ts`), `${setup?.code}${code}export {};\n`);
+    return folder;
+  }
+
+  it("compiles as it is pasted", async () => {
+    const folder = projectWithRecipes();
     assert.equal(blocksOf("README.md", "ts").length, 2);
     assert.ok(listing && shapes && setup && listing.code.split("\n").length <= 41);
     writeFileSync(join(folder, "listing.ts"), listing.code);
     writeFileSync(join(folder, "shapes.ts"), withShapes);
-    for (const { line, code } of recipes)
-      writeFileSync(join(folder, `line-${line}.ts`), `${setup.code}${code}export {};\n`);
     const compiled = await run([tsc, "-p", folder], folder);
     assert.equal(compiled.exitCode, 0, compiled.stdout);
   });
@@ -137,12 +142,12 @@ describe("the code", () => {
 
   it("of the recipes runs", async (t) => {
     const sandbox = await begin(t);
-    const folder = project(...new Set(recipes.flatMap(installedFor)));
+    const folder = projectWithRecipes();
     cpSync(join(root, "test/tls/ca.crt"), join(folder, "ca.crt"));
-    const imports = recipes.map(({ line, code }) => {
-      writeFileSync(join(folder, `line-${line}.ts`), `${setup?.code}${code}export {};\n`);
-      return `await import("./line-${line}.ts").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`;
-    });
+    const imports = recipes.map(
+      ({ line }) =>
+        `await import("./line-${line}.ts").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`,
+    );
     writeFileSync(join(folder, "run.ts"), imports.join(""));
     const { exitCode, stdout, stderr } = await run([tsx, "run.ts"], folder, sandbox.env);
     assert.deepEqual([exitCode, stderr], [0, ""]);

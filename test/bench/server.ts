@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 const connector = JSON.stringify({
-  id: "items-1-kept",
+  id: "items-1",
   name: "My Connected Index Connector",
   config: { index: "miconnectedindex", refresh: true, executionTimeField: "@timestamp" },
   connector_type_id: ".index",
@@ -39,18 +39,14 @@ function list(kib: number): string {
 
 const runs = new Map<string, Buffer>();
 const lists = new Map<string, Buffer>();
-/** The document of the latest run, for it to be read back. */
-let written: unknown;
-
-/** The id says what the run has to answer, so that no request has to be parsed: `items-1000-after-25`. */
-function answerTo(method: string, url: string): { status: number; body: Buffer | string; delay: number } {
-  const [, id = "", items, delay] = /\/(items-(\d+)(?:-kept)?(?:-after-(\d+))?)\/_execute$/.exec(url) ?? [];
-  if (method === "DELETE") return { status: 204, body: "", delay: 0 };
-  if (url.includes("/_doc/")) return { status: 200, body: JSON.stringify({ found: true, _source: written }), delay: 0 };
-  if (items === undefined) return { status: 200, body: connector, delay: 0 };
+/** The id says what the run has to answer, so that no request has to be parsed: `items-1000`. */
+function answerTo(method: string, url: string): { status: number; body: Buffer | string } {
+  if (method === "DELETE") return { status: 204, body: "" };
+  const [, id = "", items] = /\/(items-(\d+))\/_execute$/.exec(url) ?? [];
+  if (items === undefined) return { status: 200, body: connector };
   const body = runs.get(id) ?? Buffer.from(run(id, Number(items)));
   runs.set(id, body);
-  return { status: 200, body, delay: Number(delay ?? 0) };
+  return { status: 200, body };
 }
 
 /** `/s/kib-32/...` asks for a list of 32 KiB, `/s/kib-32-pieces/...` for the same in pieces of 100 bytes. */
@@ -66,26 +62,17 @@ function sendList(url: string, response: ServerResponse): boolean {
 }
 
 const server = createServer((request, response) => {
-  // The connector that `create` gives is the only one whose documents are kept.
-  if (request.url?.endsWith("/items-1-kept/_execute"))
-    request.once("data", (chunk: Buffer) => {
-      written = JSON.parse(chunk.toString()).params.documents[0];
-    });
   request.resume().once("end", () => {
     if (sendList(request.url ?? "", response)) return;
-    const { status, body, delay } = answerTo(request.method ?? "", request.url ?? "");
-    const send = () =>
-      response
-        .writeHead(status, {
-          "content-type": "application/json; charset=utf-8",
-          "kbn-name": "bench",
-          ...(request.url?.includes("/_doc/") && { "x-elastic-product": "Elasticsearch" }),
-          "cache-control": "private, no-cache, no-store, must-revalidate",
-          ...(status === 204 ? {} : { "content-length": Buffer.byteLength(body) }),
-        })
-        .end(body);
-    if (delay) setTimeout(send, delay);
-    else send();
+    const { status, body } = answerTo(request.method ?? "", request.url ?? "");
+    response
+      .writeHead(status, {
+        "content-type": "application/json; charset=utf-8",
+        "kbn-name": "bench",
+        "cache-control": "private, no-cache, no-store, must-revalidate",
+        ...(status === 204 ? {} : { "content-length": Buffer.byteLength(body) }),
+      })
+      .end(body);
   });
 });
 server.keepAliveTimeout = 120_000; // Kibana's own

@@ -1,5 +1,4 @@
 // How cost grows with the size of a call: for each size, a fresh process of its own.
-
 import type { Round } from "./caller.ts";
 import { ask } from "./calls.ts";
 import { start } from "./children.ts";
