@@ -6,18 +6,18 @@ import { createServer as createHttpsServer, type ServerOptions } from "node:http
 import { connect } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { ConnectionError, KibanaClient, type TlsOptions } from "kbn-connectors";
 import { EnvHttpProxyAgent, ProxyAgent } from "undici";
-import { startChild } from "./child.ts";
+import { bundle, startChild } from "./child.ts";
 import { failure, listen, serve } from "./server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
 const password = "hunter2-correct-horse";
 const auth = { username: "elastic", password };
-const root = fileURLToPath(new URL("..", import.meta.url));
-const path = (name: string) => fileURLToPath(new URL(`tls/${name}`, import.meta.url));
+const library = pathToFileURL(bundle("src/index.ts"));
+const path = (name: string) => fileURLToPath(new URL(`../test/tls/${name}`, import.meta.url));
 const pem = (name: string) => readFileSync(path(name), "utf8");
 const identity = { cert: pem("server.crt"), key: pem("worthless.key") };
 const ca = pem("ca.crt");
@@ -131,11 +131,12 @@ describe("TLS", { timeout: 30_000 }, () => {
   ] as const)
     it(name, async (t) => {
       const { node, requests } = await kibana(t, {});
-      const script = `import { KibanaClient } from "kbn-connectors";
+      const script = `import { KibanaClient } from "${library}";
         const { actions } = new KibanaClient({ node: "${node}" });
         console.log(await actions.get({ id: "c" }).then((answer) => answer.statusCode, (error) => error.hint));`;
-      const args = ["--import", "tsx", "--input-type=module", "-e", script];
-      const { stdout } = await startChild(process.execPath, args, { env, cwd: root, input: "" }).finished;
+      const args = ["--input-type=module", "-e", script];
+      const { stdout } = await startChild(process.execPath, args, { env, cwd: import.meta.dirname, input: "" })
+        .finished;
       assert.ok(stdout.startsWith(printed), stdout);
       assert.equal(requests.length, printed === "200" ? 1 : 0);
     });
@@ -177,15 +178,19 @@ describe("an answer in small pieces", { timeout: 60_000 }, () => {
       response.socket?.write("0\r\n\r\n");
     });
     const script = `
-      import { KibanaClient } from "kbn-connectors";
+      import { KibanaClient } from "${library}";
       const { actions } = new KibanaClient({ node: "${url}" });
       await actions.listTypes();
       gc();
       const before = process.memoryUsage.rss();
       const { body } = await actions.getAll();
       console.log(body[0].name.length, process.resourceUsage().maxRSS * 1024 - before < 100 * 2 ** 20);`;
-    const args = ["--expose-gc", "--import", "tsx", "--input-type=module", "-e", script];
-    const { stdout, stderr } = await startChild(process.execPath, args, { env: {}, cwd: root, input: "" }).finished;
+    const args = ["--expose-gc", "--input-type=module", "-e", script];
+    const { stdout, stderr } = await startChild(process.execPath, args, {
+      env: {},
+      cwd: import.meta.dirname,
+      input: "",
+    }).finished;
     assert.equal(stdout, `${2 * 2 ** 20} true\n`, stderr);
   });
 });

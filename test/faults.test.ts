@@ -56,7 +56,7 @@ interface Fault {
   check?: (error: KibanaError) => void;
 }
 
-const certificate = (name: string) => readFileSync(new URL(`tls/${name}`, import.meta.url));
+const certificate = (name: string) => readFileSync(new URL(`../test/tls/${name}`, import.meta.url));
 const key = certificate("worthless.key");
 
 type Answer = (socket: Socket, request: string) => void;

@@ -11,5 +11,5 @@ for (const { name, check } of properties)
   it(`${name} (seed ${seed})`, async (t) => {
     const recorder = await startRecorder();
     t.after(() => recorder.close());
-    await fc.assert(check(recorder), { seed, numRuns: 25 });
+    await fc.assert(check(recorder), { seed, numRuns: 15 });
   });

@@ -1,21 +1,37 @@
 // `npm run test:kibana` itself: against the sandbox of each version, a missing privilege, and a Kibana that breaks a promise.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
 import { after, describe, it } from "node:test";
-import { compile, startChild } from "./child.ts";
+import { bundle, compile, startChild, temporaryFolder } from "./child.ts";
 import { versions } from "./sandbox/versions.ts";
 import { begin } from "./server.ts";
 
-const root = resolve(import.meta.dirname, "..");
-const program = compile("test/kibana/main.ts");
+after(() => assert.deepEqual(readdirSync(join(root, "examples")), ["simple-index-connector.ts"]));
+
+/** A repository with what the lane needs. The copy of the example that it runs starts fast here: it is not for tsx, and loads bundles. */
+const root = temporaryFolder();
+const repository = resolve(import.meta.dirname, "..");
+const modules = join(root, "node_modules");
+cpSync(join(repository, "examples"), join(root, "examples"), { recursive: true });
+bundle("node_modules/@elastic/elasticsearch/index.js", join(modules, "@elastic/elasticsearch/index.js"));
+bundle("src/index.ts", join(modules, "kbn-connectors/index.cjs"));
+bundle("src/config.ts", join(modules, "kbn-connectors/config.cjs"));
+const exports = { ".": "./index.cjs", "./config": "./config.cjs" };
+writeFileSync(join(modules, "kbn-connectors/package.json"), JSON.stringify({ exports }));
+writeFileSync(
+  join(root, "typescript.cjs"),
+  `const { transformSync } = require(${JSON.stringify(createRequire(import.meta.url).resolve("esbuild"))});
+require.extensions[".ts"] = (module, file) =>
+  module._compile(transformSync(require("fs").readFileSync(file, "utf8"), { loader: "ts", format: "cjs" }).code, file);`,
+);
+const program = ["--require", join(root, "typescript.cjs"), ...compile("test/kibana/main.ts")];
 const lane = (env: Record<string, string>) =>
   startChild(process.execPath, program, { env, cwd: root, input: "" }).finished;
 /** The lines of a verdict, without their reasons. */
 const verdicts = (stdout: string, verdict: string) =>
   stdout.split("\n").flatMap((line) => (line.startsWith(verdict) ? [line.slice(15).split(":")[0] ?? ""] : []));
-
-after(() => assert.deepEqual(readdirSync(resolve(root, "examples")), ["simple-index-connector.ts"]));
 
 describe("npm run test:kibana", { concurrency: 2 }, () => {
   for (const version of versions)

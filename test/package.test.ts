@@ -156,8 +156,8 @@ describe("a CommonJS project", () => {
     const sandbox = await begin(t);
     const cwd = project("cjs", {});
     cpSync(join(root, "examples/simple-index-connector.ts"), join(cwd, "index.ts"));
-    const tsx = join(root, "node_modules/tsx/dist/cli.mjs");
-    const stdout = await run(cwd, process.execPath, [tsx, "index.ts", "--cleanup"], sandbox.env);
+    const args = ["--import", import.meta.resolve("tsx"), "index.ts", "--cleanup"];
+    const stdout = await run(cwd, process.execPath, args, sandbox.env);
     assert.match(stdout, /✓ Document verified: .*✓ Connector deleted/s);
     assert.deepEqual(sandbox.connectors(), []);
   });

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { type Child, compile, startChild } from "./child.ts";
 
-const program = compile("test/sandbox/main.ts", "esm");
+const program = compile("test/sandbox/main.ts", "program.mjs");
 
 function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Child {
   const child = startChild(process.execPath, [...program, ...args], { env, cwd: process.cwd(), input: "" });

@@ -21,7 +21,7 @@ interface Recorded {
 }
 
 const read = <Content>(name: string) =>
-  JSON.parse(readFileSync(new URL(`golden/${name}.json`, import.meta.url), "utf8")) as Content;
+  JSON.parse(readFileSync(new URL(`../test/golden/${name}.json`, import.meta.url), "utf8")) as Content;
 
 for (const [version, auth, count] of [
   ["7.17.6", false, 125],

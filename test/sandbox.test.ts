@@ -837,7 +837,7 @@ test("an ordinary start goes through its stages, and the client's advice fits ea
 });
 
 test("the state `starting` passes through the stages that startup-8.12.2.json has, in their order", async (t) => {
-  const file = new URL("golden/startup-8.12.2.json", import.meta.url);
+  const file = new URL("../test/golden/startup-8.12.2.json", import.meta.url);
   const recorded = (JSON.parse(readFileSync(file, "utf8")) as [number, string, string][])
     .filter(([, request, answer]) => request === "list" && !answer.startsWith("no answer"))
     .map(([, , answer]) => answer.replace(/ECONN\w+/, "refused").split(" ")[0]);

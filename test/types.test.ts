@@ -1,10 +1,11 @@
 // The types. `npm run check` compiles this file with all others; so does the test at its end.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { it } from "node:test";
 import { type Actions, type Connector, KibanaClient, type KibanaClientOptions, writtenDocuments } from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
-import { startChild } from "./child.ts";
+import { startChild, temporaryFolder } from "./child.ts";
 
 declare module "kbn-connectors" {
   interface ConnectorTypes {
@@ -68,6 +69,11 @@ export async function types({ actions }: KibanaClient) {
 it("refuse what is wrong, and take what is right", async () => {
   const root = resolve(import.meta.dirname, "..");
   const tsc = join(root, "node_modules/typescript/bin/tsc");
-  const { exitCode, stdout } = await startChild(process.execPath, [tsc], { env: {}, cwd: root, input: "" }).finished;
+  const tsconfig = join(temporaryFolder(), "tsconfig.json");
+  const [file, types] = [join(root, "test/types.test.ts"), join(root, "node_modules/@types")];
+  const config = { extends: join(root, "tsconfig.json"), include: [file], compilerOptions: { typeRoots: [types] } };
+  writeFileSync(tsconfig, JSON.stringify(config));
+  const args = [tsc, "-p", tsconfig];
+  const { exitCode, stdout } = await startChild(process.execPath, args, { env: {}, cwd: root, input: "" }).finished;
   assert.equal(exitCode, 0, stdout);
 });

@@ -111,7 +111,7 @@ const promises: Record<string, () => Promise<void>> = {
     const copy = join(root, `examples/${name}.ts`);
     writeFileSync(copy, source.replaceAll("miconnectedindex", name).replace("My Connected Index Connector", name));
     try {
-      const args = ["--import", "tsx", copy, "--cleanup"];
+      const args = [...process.execArgv, copy, "--cleanup"]; // by tsx, as this file
       const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
       let output = "";
       for (const stream of [child.stdout, child.stderr])
