@@ -1,5 +1,4 @@
 // What a server said, as it may be shown: as text, on one line, without credentials.
-import { inspect } from "node:util";
 import { isRecord } from "./options.ts";
 
 const longestText = 1000;
@@ -57,6 +56,7 @@ export class Redactor {
 
   /** Whether a text anywhere in an error is, or would print, a credential. */
   isIn(error: unknown): boolean {
+    const { inspect } = process.getBuiltinModule("node:util"); // to import it would load workers and more at the start
     const printed = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
     return everythingIn([error, printed]).some((text) => typeof text === "string" && this.text(text) !== text);
   }

@@ -74,6 +74,8 @@ const built = join(temporaryFolder(), "dist");
 before(async () => {
   const { exitCode, stdout } = await run([tsc, "-p", "tsconfig.build.json", "--outDir", built], root);
   assert.equal(exitCode, 0, stdout);
+  const entryPoints = ["index", "config"].map((name) => join(root, `src/${name}.ts`));
+  buildSync({ entryPoints, outdir: built, bundle: true, splitting: true, packages: "external", format: "esm" });
 });
 
 describe("the code", () => {

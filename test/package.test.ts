@@ -66,8 +66,12 @@ describe("the tarball", () => {
       "shown",
       "transport",
     ];
-    const built = modules.flatMap((name) => [".js", ".js.map", ".d.ts"].map((end) => `package/dist/${name}${end}`));
-    assert.deepEqual(files.sort(), ["package/LICENSE", "package/README.md", "package/package.json", ...built].sort());
+    const built = [
+      ...modules.map((name) => `dist/${name}.d.ts`),
+      ...["index", "config", "shared"].flatMap((name) => [`dist/${name}.js`, `dist/${name}.js.map`]),
+    ];
+    const all = ["LICENSE", "README.md", "package.json", ...built].map((name) => `package/${name}`);
+    assert.deepEqual(files.sort(), all.sort());
   });
 
   it("names no path of the machine that made it", async () => {

@@ -12,7 +12,7 @@ import { type Row, table } from "./statistics.ts";
 const { values: options } = parseArgs({ options: { nodes: { type: "boolean" } } });
 
 const tsc = `${root}node_modules/typescript/bin/tsc`;
-await run(process.execPath, [tsc, "-p", "tsconfig.build.json"]);
+await npm("run", "build");
 await run(process.execPath, [tsc, "-p", "test/bench/tsconfig.json"]);
 
 const [processor] = cpus();
