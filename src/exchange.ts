@@ -68,7 +68,7 @@ class Handler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #answer: Omit<RawAnswer, "text"> | undefined;
+  #answer: RawAnswer | undefined;
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -90,7 +90,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: RawAnswer["headers"], reason = ""): void {
-    this.#answer = { statusCode, reason, headers };
+    this.#answer = { statusCode, reason, headers, text: undefined };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -116,7 +116,7 @@ class Handler implements Dispatcher.DispatchHandler {
 
   #answered(text: string | undefined): void {
     this.#end();
-    if (this.#answer) this.#caller.resolve({ ...this.#answer, text });
+    if (this.#answer) this.#caller.resolve(Object.assign(this.#answer, { text }));
   }
 
   #end(): void {

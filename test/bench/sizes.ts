@@ -22,7 +22,7 @@ const atOnce = (count: number): Size => ({
   what: `runs of 1 document, ${count} at once`,
   unit: "call",
   units: 1,
-  round: { id: "items-1", calls: 1000, atOnce: count },
+  round: { id: "items-1", calls: 3000, atOnce: count },
 });
 const answers = (kib: number, pieces = ""): Size => ({
   what: `an answer of ${kib} KiB${pieces && " in pieces of 100 bytes"}`,
