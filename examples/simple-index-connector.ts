@@ -3,6 +3,7 @@
 // Kibana:  KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and KIBANA_PASSWORD), KIBANA_SPACE and ELASTICSEARCH_URL, from the
 //          environment or .env; otherwise start-local (Elastic's local Docker set-up); otherwise http://localhost:5601.
 // Leaves:  the index with its document, and the connector unless you delete it. It says so at the end.
+// To copy: the definition, the document and the calls of `client`. The rest asks, reports and keeps track of what is left.
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -16,17 +17,19 @@ const definition = {
   connector_type_id: ".index",
   config: {
     index,
-    refresh: true, // searchable immediately; omit for high volume
+    refresh: true, // searchable immediately; false is better for many runs
     executionTimeField: "@timestamp", // Kibana sets this field of every document to the time of the run
   },
 } as const; // tells TypeScript that the type is exactly ".index", so that it can check the config
-
 const document = {
   message: "Hello from Kibana connector!",
   level: "INFO",
   service: "example-app",
   "@timestamp": new Date().toISOString(), // Kibana replaces it, because of executionTimeField
 };
+
+/** What this run leaves behind, and what the change under way may leave instead. Told once, however the run ends. */
+const left: Record<"known" | "pending", { connector?: string; document?: string }> = { known: {}, pending: {} };
 
 async function main(cleanup: boolean | undefined) {
   const settings = loadConfig(); // settings.kibana is, for example, { node: "http://localhost:5601", auth: { apiKey: "..." } }
@@ -36,22 +39,22 @@ async function main(cleanup: boolean | undefined) {
 
   // 1. Create the connector
   console.log("\nCreating index connector...");
-  remains.unclear = `A connector may have been created: ${connectorsPage}`; // for the report at the end
+  left.pending = { connector: `A connector may have been created: ${connectorsPage}` };
   const { body: connector } = await client.actions.create(definition);
   const connectorLine = `Connector ${connector.id}: ${connectorsPage}`;
-  remains.behind.add(connectorLine);
+  left.known.connector = connectorLine;
   console.log(`✓ Created connector: ${connector.id}`);
 
   try {
     // 2. Write a document
     console.log("\nWriting document to index...");
-    remains.unclear = `The document may have been written to the index '${index}'.`;
-    // Kibana answers HTTP 200 even for a failed run; execute() rejects then. It never retries, which could write twice.
+    left.pending = { document: `The document may have been written to the index '${index}'.` };
+    // Rejects if the run failed, for which Kibana answers HTTP 200, too. Never retries: a second run would write twice.
     const { body: result } = await client.actions.execute({ id: connector.id, params: { documents: [document] } });
     const [written] = writtenDocuments(result); // [{ index, id }]
     assert.ok(written, "Kibana did not say where the document was written.");
-    remains.behind.add(`Document ${written.id} in the index '${written.index}'`);
-    remains.unclear = "";
+    left.known.document = `Document ${written.id} in the index '${written.index}'`;
+    left.pending = {};
     console.log(`✓ Document written successfully\n  Status: ${result.status}`);
 
     // 3. Verify both
@@ -62,7 +65,7 @@ async function main(cleanup: boolean | undefined) {
       const elasticsearch = new Client(settings.elasticsearch);
       const { _source: stored } = await elasticsearch.get<typeof document>({ index: written.index, id: written.id });
       assert.ok(Date.parse(stored?.["@timestamp"] ?? ""), "The document's @timestamp is not a date.");
-      assert.deepEqual(stored, { ...document, "@timestamp": stored?.["@timestamp"] });
+      assert.deepEqual(stored, { ...document, "@timestamp": stored?.["@timestamp"] }); // all but the time, which is Kibana's
       console.log(`✓ Document verified: ${written.index}/_doc/${written.id}`);
     } else console.log("- Document not read back. To verify it too, set ELASTICSEARCH_URL.");
     console.log(`\n🎉 Success! Check your '${index}' index in Elasticsearch.\n   Connector ID: ${connector.id}`);
@@ -73,10 +76,10 @@ async function main(cleanup: boolean | undefined) {
 
   // 4. Clean up
   if (cleanup ?? (await wantsDeletion())) {
-    remains.unclear = `${connectorLine} (may be gone: it was being deleted)`;
+    left.pending = { connector: `${connectorLine} (may be gone: it was being deleted)` };
     console.log(await deleteConnector(client, connector.id));
-    remains.behind.delete(connectorLine);
-    remains.unclear = "";
+    delete left.known.connector;
+    left.pending = {};
   }
   await client.close();
 }
@@ -95,10 +98,10 @@ async function wantsDeletion(): Promise<boolean> {
     for (const end of ["close", "error"]) lines.once(end, () => resolve(undefined)); // no answer
     console.log(`\nConnector '${definition.name}' was created for this example.`);
     process.stdout.write("Delete the connector? (y/N): ");
-    if (process.stdin.isTTY && !readers.has(process.stdout)) lines.close(); // nobody sees the question
+    if (process.stdin.isTTY && !openOutputs.has(process.stdout)) lines.close(); // nobody sees the question
   });
   lines.close();
-  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // a terminal has shown what was typed
+  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // as a terminal shows what is typed
   return /^\s*y(es)?\s*$/i.test(answer ?? "");
 }
 
@@ -109,7 +112,7 @@ async function deleteConnector(client: KibanaClient, id: string): Promise<string
     return "✓ Connector deleted";
   } catch (error) {
     const found: unknown = await client.actions.get({ id }).catch((lookError: unknown) => lookError);
-    if (error instanceof NotFoundError || found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
+    if (found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
     throw error;
   }
 }
@@ -121,8 +124,8 @@ function reportFailure(error: unknown) {
     console.error(`  You need "read" on ${index}.`);
   if (error instanceof KibanaError && error.hint) console.error(`  ${error.hint}`);
   if (error instanceof ConnectionError && error.code === "ECONNREFUSED") console.error("  No Kibana? npm run demo");
-  if (error instanceof KibanaError && error.outcome === "not-applied") remains.unclear = ""; // the server did nothing
-  remains.behind.add(remains.unclear);
+  if (error instanceof KibanaError && error.outcome === "not-applied") left.pending = {}; // the server did nothing
+  Object.assign(left.known, left.pending);
 }
 
 function readFlags(): boolean | undefined {
@@ -137,19 +140,16 @@ function readFlags(): boolean | undefined {
     console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
     process.exitCode = 2;
   }
-  return process.exit();
+  return process.exit(); // with process.exitCode
 }
 
-/** What this run leaves behind, and what is unclear while a change is under way. Told once, however it ends. */
-const remains = { behind: new Set<string>(), unclear: "" };
-process.once("exit", (code) => {
-  const lines = [...remains.behind.add(remains.unclear)]; // "X (may be gone)" replaces "X"
-  const told = lines.filter((line) => line && !lines.some((other) => other.startsWith(`${line} (`)));
-  const tell = code === 0 && readers.has(process.stdout) ? console.log : console.error;
-  if (told.length > 0) tell(`\nLeft behind:\n  ${told.join("\n  ")}`);
-});
+const openOutputs = new Set([process.stdout, process.stderr]);
+for (const stream of openOutputs) stream.on("error", () => openOutputs.delete(stream)); // as in `| head -1`: carry on
 for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const)
-  process.once(signal, (_: string, number: number) => process.exit(128 + number));
-const readers = new Set([process.stdout, process.stderr]);
-for (const stream of readers) stream.on("error", () => readers.delete(stream)); // as in `| head -1`: carry on
+  process.once(signal, (_name: string, number: number) => process.exit(128 + number));
+process.once("exit", (code) => {
+  const lines = Object.values({ ...left.known, ...left.pending });
+  const tell = code === 0 && openOutputs.has(process.stdout) ? console.log : console.error;
+  if (lines.length > 0) tell(`\nLeft behind:\n  ${lines.join("\n  ")}`);
+});
 main(readFlags()).catch(reportFailure);
