@@ -27,7 +27,7 @@ export type CreateRequest<Type extends string = string> = {
   connector_type_id: Type;
   /**
    * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 takes a
-   * UUID (version 1 or 4), 9.4 and later `a-z`, `0-9` and `-`. At most 36 characters. Default: Kibana makes one.
+   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9` and, in between, `-`. At most 36 characters. Default: Kibana makes one.
    */
   id?: string;
 } & Field<"config", ConfigOf<Type>> &

@@ -15,21 +15,22 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections stay open between calls, and do not keep the process alive.
+ * Connections stay open between calls, and do not keep the process alive; one that is being opened does, at most 10 seconds.
  */
 export class KibanaClient {
   /** The connectors API. */
   readonly actions: Actions;
   /** Kibana's address with base path and space: what a link begins with. No slash at the end. */
   readonly url: string;
-  readonly #options: KibanaClientOptions;
+  readonly #options: Omit<KibanaClientOptions, "space">;
   readonly #connections: Connections;
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const settings = checkOptions(options);
-    this.#options = { ...options };
     this.#connections = new Connections(settings);
+    const { headers, timeout } = settings;
+    this.#options = { node: String(options.node), headers, requestTimeout: timeout, dispatcher: this.#connections };
     this.actions = new Actions(new Transport(settings, this.#connections));
     this.url = settings.origin + settings.prefix;
   }
@@ -40,13 +41,14 @@ export class KibanaClient {
    * @throws {ConfigurationError} not a space's id
    */
   space(id: string): KibanaClient {
-    return new KibanaClient({ ...this.#options, space: checkSpace(id), tls: undefined, dispatcher: this.#connections });
+    return new KibanaClient({ ...this.#options, space: checkSpace(id) });
   }
 
   /**
-   * Waits for the calls under way, at most for their `requestTimeout`, and closes the connections. Later calls reject with a
-   * `ConfigurationError`, also those of {@link space} clients. The connections of a `dispatcher` that you passed, and those
-   * that a {@link space} client shares, stay open: then it does not wait.
+   * Waits for the calls under way, at most for their `requestTimeout`, and for a connection that is being opened, at most 10
+   * seconds, and closes all connections. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
+   * The connections of a `dispatcher` that you passed, and those that a {@link space} client shares, stay open: then it does
+   * not wait.
    */
   close(): Promise<void> {
     return this.#connections.close();

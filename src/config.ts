@@ -51,8 +51,7 @@ interface Place {
 export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Variables; cwd?: string } = {}): Config {
   const own = lookUp(["environment variables", env], [".env", readVariables(join(cwd, ".env"))]);
   const warnings: string[] = [];
-  const named = lookUp(["", env])("ES_LOCAL_DIR");
-  const place = ownPlace(own) ?? startLocal(named, cwd, warnings) ?? {};
+  const place = ownPlace(own) ?? startLocal(env.ES_LOCAL_DIR, cwd, warnings) ?? {};
   const { auth } = place;
   const node = place.kibana ? checkedUrl(place.kibana) : "http://localhost:5601";
   const elasticsearch = place.elasticsearch && {
@@ -93,10 +92,10 @@ function ownPlace(own: LookUp): Place | undefined {
 }
 
 /** Passes over the folders of other users and those that cannot be read, unless ES_LOCAL_DIR names one. */
-function startLocal(named: Found | undefined, cwd: string, warnings: string[]): Place | undefined {
-  if (named) {
-    const place = readStartLocal(resolve(cwd, named.value), cwd);
-    return place ?? refuse(`ES_LOCAL_DIR ${JSON.stringify(named.value)}: has no .env of start-local.`);
+function startLocal(named: string | undefined, cwd: string, warnings: string[]): Place | undefined {
+  if (named?.trim()) {
+    const place = readStartLocal(resolve(cwd, named), cwd);
+    return place ?? refuse(`ES_LOCAL_DIR ${JSON.stringify(named)}: has no .env of start-local.`);
   }
   for (const parent of withParents(resolve(cwd))) {
     const folder = join(parent, "elastic-start-local");
@@ -106,7 +105,7 @@ function startLocal(named: Found | undefined, cwd: string, warnings: string[]): 
       const place = isOthers ? undefined : readStartLocal(folder, cwd);
       if (place) return place;
     } catch (error) {
-      if (!(error instanceof ConfigurationError && error.cause)) throw error; // only `reading` has a cause
+      if (!(error instanceof ConfigurationError && error.cause)) throw error; // only errors of `reading` have one
       warnings.push(`${error.message} It is not used.`);
     }
   }

@@ -87,11 +87,11 @@ type Fields<
 > = Type extends keyof ConnectorTypes ? ConnectorTypes[Type][Part] : Unknown;
 
 /** The `config` of a connector type; any object, where the type is not known. */
-export type ConfigOf<Type extends string> = Fields<Type, "config", Record<string, unknown>>;
+export type ConfigOf<Type extends string> = Fields<Type, "config", object>;
 /** The `secrets` of a connector type. */
-export type SecretsOf<Type extends string> = Fields<Type, "secrets", Record<string, unknown>>;
+export type SecretsOf<Type extends string> = Fields<Type, "secrets", object>;
 /** The `params` of a run. */
-export type ParamsOf<Type extends string> = Fields<Type, "params", Record<string, unknown>>;
+export type ParamsOf<Type extends string> = Fields<Type, "params", object>;
 /** The `data` that a run gives. */
 export type DataOf<Type extends string> = Fields<Type, "data", unknown>;
 
@@ -110,7 +110,7 @@ export interface Connector<Type extends string = string> {
   name: string;
   connector_type_id: Type;
   /** With the defaults filled in. Absent on preconfigured connectors. */
-  config?: ConfigOf<Type>;
+  config?: Fields<Type, "config", Record<string, unknown>>;
   /** Defined in kibana.yml: can be run, not changed. */
   is_preconfigured: boolean;
   is_missing_secrets?: boolean;

@@ -77,7 +77,7 @@ class Handler implements Dispatcher.DispatchHandler {
     caller.signal?.addEventListener("abort", this);
   }
 
-  /** Of the signal. */
+  /** The signal calls this when it aborts. */
   handleEvent(): void {
     this.#end();
     this.#caller.reject(this.#caller.signal?.reason);
@@ -115,8 +115,9 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   #answered(text: string | undefined): void {
+    if (!this.#answer) return; // the deadline ends it
     this.#end();
-    if (this.#answer) this.#caller.resolve(Object.assign(this.#answer, { text }));
+    this.#caller.resolve(Object.assign(this.#answer, { text }));
   }
 
   #end(): void {
@@ -126,8 +127,8 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   #abort(): void {
-    this.#controller?.abort(ended);
+    this.#controller?.abort(callEnded);
   }
 }
 
-const ended = new Error("The call has ended.");
+const callEnded = new Error("The call has ended.");

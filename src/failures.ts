@@ -29,7 +29,7 @@ export function answerError(request: Request, raw: RawAnswer, body: unknown): er
     const message = `${status}, but the body is not what Kibana answers: ${redactor.line(said)}`;
     return new errors.DeserializationError(message, { ...details, outcome: "unknown" });
   }
-  const id = decodeURIComponent(/\/connector\/([^/]*)/.exec(request.path)?.[1] ?? "");
+  const id = decodeURIComponent(/\/api\/actions\/connector\/([^/]*)/.exec(request.path)?.[1] ?? "");
   const isMissing =
     isRecord(body) && [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
   const ErrorClass = statusCode === 404 && isMissing ? errors.NotFoundError : errorByStatus[statusCode];
@@ -84,9 +84,10 @@ export function brokenError(request: Request, { error, sent }: Broken, timeout: 
     hint: hintFor({ request, said, code: known, sent }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
-  const isOld = known === "UND_ERR_INVALID_ARG" && /invalid on\w+ method/.test(said);
-  if (isOld) return new errors.ConfigurationError("dispatcher: must be of undici 7 or 8.", details);
-  if (known === "UND_ERR_INVALID_ARG") return new errors.ConfigurationError(message, details);
+  if (known === "UND_ERR_INVALID_ARG") {
+    const isOld = /invalid on\w+ method/.test(said);
+    return new errors.ConfigurationError(isOld ? "dispatcher: must be of undici 7 or 8." : message, details);
+  }
   if (known?.endsWith("TIMEOUT")) return new errors.TimeoutError(message, details);
   return new errors.ConnectionError(message, { ...details, code: known });
 }
@@ -101,14 +102,14 @@ function shownAnswer(redactor: Redactor, raw: RawAnswer, body: unknown): errors.
 }
 
 function isTooLong({ text }: RawAnswer): boolean {
-  return text === undefined || text.length > longestBody;
+  return text === undefined || Buffer.byteLength(text) > longestBody;
 }
 
 /** Kibana's `message`, Elasticsearch's `error.reason`, or what else there is to say of an answer. */
 function saidBy(raw: RawAnswer, body: unknown): string {
   const encoding = raw.headers["content-encoding"];
   if (encoding && encoding !== "identity") return "compressed, although the client did not ask for that";
-  if (isTooLong(raw)) return "too long";
+  if (isTooLong(raw)) return "too long to show";
   if (body === "" || body === undefined) return raw.statusCode < 300 ? "empty" : "";
   if (typeof body === "string") return /^\s*</.test(body) ? "an HTML page" : body;
   if (!isRecord(body)) return words(body);

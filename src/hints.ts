@@ -22,7 +22,6 @@ type Hint = { hint: string } & { [fact in keyof Facts]?: RegExp };
 export const starting =
   /^(Kibana server is not ready yet|License is not available\.|License information could not be obtained|Authentication sub-system is not fully)/;
 const elasticsearch = "Check that Elasticsearch is up, and see Kibana's log";
-const resend = "Look before you repeat a write.";
 
 /** The first row that matches gives the hint, so special rows stand above general ones. */
 // biome-ignore format: a table reads best with one row per line
@@ -38,9 +37,9 @@ export const hints: readonly Hint[] = [
   { code: /_ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA)/, hint: "The server wants a client certificate that it trusts: pass tls: { cert, key }." },
   { code: /CERT_HAS_EXPIRED/, hint: "The server's certificate has expired and has to be renewed there." },
   { code: /CERT_NOT_YET_VALID/, hint: "The server's certificate is not valid yet. Check the clock of this machine and of the server." },
-  { code: /ECONNRESET|UND_ERR_SOCKET|HPE_/, origin: /^http:/, hint: `The connection broke before the whole answer had arrived. ${resend} If the port speaks TLS, use https:// instead of http://.` },
-  { code: /ECONNRESET|UND_ERR_SOCKET|EPIPE/, hint: `The connection broke before the whole answer had arrived: Kibana or a proxy restarted, or the server wants a client certificate. ${resend}` },
-  { code: /TIMEOUT/, sent: /true/, hint: `Kibana may still carry out the request. ${resend} requestTimeout sets the deadline.` },
+  { code: /ECONNRESET|UND_ERR_SOCKET|HPE_/, origin: /^http:/, hint: "The connection broke before the whole answer had arrived. {resend} If the port speaks TLS, use https:// instead of http://." },
+  { code: /ECONNRESET|UND_ERR_SOCKET|EPIPE/, hint: "The connection broke before the whole answer had arrived: Kibana or a proxy restarted, or the server wants a client certificate. {resend}" },
+  { code: /TIMEOUT/, sent: /true/, hint: "Kibana may still carry out the request. {resend} requestTimeout sets the deadline." },
   { code: /TIMEOUT/, hint: "{origin} did not accept a connection. Check the address, the firewall and the VPN." },
   // Another server
   { server: /Elasticsearch/, hint: "{origin} is Elasticsearch. Kibana has an address of its own: usually port 5601, or .kb. instead of .es. in the host name." },
@@ -67,13 +66,13 @@ export const hints: readonly Hint[] = [
   { status: /403/, said: /license/, hint: "actions.listTypes() tells which connector types this licence allows; .index needs only the basic one." },
   // The request
   { status: /413/, hint: "{requestBytes} bytes were sent; Kibana takes 1 MiB (server.maxPayload), proxies often less. Send fewer documents per run, or use helpers.bulk of @elastic/elasticsearch." },
-  { said: /Predefined IDs are not allowed|^\[request params\.id\]/, hint: "As an id, Kibana 8.8 to 9.3 takes only a UUID (version 1 or 4; not 6 or 7), and 9.4 and later a-z, 0-9 and -, at most 36 characters. A lower-case crypto.randomUUID() fits both." },
+  { said: /Predefined IDs are not allowed|^\[request params\.id\]/, hint: "As an id, Kibana 8.8 to 9.3 takes only a UUID (version 1 to 5; not 6 or 7), and 9.4 and later a-z, 0-9 and, in between, -, at most 36 characters. A lower-case crypto.randomUUID() fits both." },
   { said: /in a preconfigured action|^Preconfigured action/, hint: "That connector is defined in kibana.yml (is_preconfigured: true): it can be run, but not created, changed or deleted." },
   { said: /\bsystem action/i, hint: "System connectors belong to Kibana: they cannot be created, changed, deleted or run through this API." },
   { request: /^PUT /, status: /400/, said: /^error validating/, hint: "An update replaces everything: send name, config and secrets completely." },
   { status: /400/, said: /^Action type ".*" is not registered/, hint: "actions.listTypes() tells which connector types this Kibana has." },
   { status: /404/, said: /^(Saved object|Connector ).* not found/s, hint: 'Searched in the space "{space}". A connector is in one space only: client.space(id) searches another.' },
-  { status: /404/, request: /^POST .*\/connector\/[^/]+$/, hint: "An id of your own needs Kibana 8.8 or later. Leave id out." },
+  { status: /404/, request: /^POST .*\/connector\/[^/]+$/, hint: "An id of your own needs Kibana 8.8 or later: leave id out. If it is newer, does node lack Kibana's base path (server.basePath)?" },
   { status: /404/, hint: "No such path. Does node lack Kibana's base path (server.basePath)? Is Kibana older than 7.13?" },
   { status: /409/, request: /^PUT /, hint: "The connector was changed at the same moment. Read it again, then repeat the update." },
   { status: /409/, request: /^POST /, hint: "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique." },
@@ -104,6 +103,7 @@ function factsOf({ request, answer, said, code = "", sent }: Failure) {
   return {
     code,
     sent: String(sent),
+    resend: sent ? "Look before you repeat a write." : "Nothing was sent.",
     status: String(statusCode),
     said,
     server: isElasticsearch ? "Elasticsearch" : String(headers["x-elastic-product"]),

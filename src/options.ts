@@ -44,7 +44,8 @@ export interface KibanaClientOptions {
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
-   * You close it. Default: an Agent, which reads no proxy from the environment.
+   * You close it. If it repeats requests, the `outcome` of an error speaks of the last try. Default: an Agent, which reads no
+   * proxy from the environment.
    */
   dispatcher?: Dispatching | undefined;
 }
@@ -160,15 +161,16 @@ export function checkNode(node: string | URL, name = "node"): { origin: string; 
   const [host, , kibana] = cloud ? decodeBase64(cloud).split("$") : [];
   if (host && kibana)
     refuse(`${name}: a Cloud ID, not a URL. It stands for the Kibana at https://${kibana}.${host}: pass that.`);
-  const quoted = /@|%40|:[^/\d]/.test(text) ? "" : ` "${text}"`;
+  const shown = /@|%40|:(?!\/|\d*(\/|$))/.test(text) ? "" : ` "${text}"`;
   if (!/^https?:\/\/[^/]/i.test(text)) {
-    const suggested = quoted && !/^\w+:\/\//.test(text) ? `. Did you mean http://${text.replace(/^\/+/, "")}?` : ".";
-    refuse(`${name}${quoted}: must start with http:// or https://${suggested}`);
+    const suggested = shown && !/^\w+:\/\//.test(text) ? `. Did you mean http://${text.replace(/^\/+/, "")}?` : ".";
+    refuse(`${name}${shown}: must start with http:// or https://${suggested}`);
   }
-  if (/^https?:\/\/[^/\\?#]*@/i.test(text))
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (/^https?:\/\/[^/?#]*@/i.test(text) || url?.username || url?.password)
     refuse(`${name}: must not carry credentials. Remove them from the URL and pass them as auth.`);
-  if (!URL.canParse(text)) refuse(`${name}${quoted}: not a valid URL.`);
-  const { origin, pathname, search, hash } = new URL(text);
+  if (!url) refuse(`${name}${shown}: not a valid URL.`);
+  const { origin, pathname, search, hash } = url;
   if (search || hash || /\/app(\/|$)/.test(pathname))
     refuse(`${name}: the address of a page. Pass only the part before /app, ? and #, such as ${origin}.`);
   const [, before, space] = /^(.*?)\/s\/([^/]+)/.exec(pathname) ?? [];
@@ -200,7 +202,7 @@ export function checkTimeout(timeout: number | undefined, fallback: number): num
   refuse(`requestTimeout ${String(timeout)}: must be a positive number of milliseconds, at most ${longestTimeout}.`);
 }
 
-/** Headers that the client sets itself. */
+/** On these, the client or the connection decides. */
 const reserved =
   /^(accept-encoding|connection|content-length|content-type|expect|host|kbn-xsrf|keep-alive|te|trailer|transfer-encoding|upgrade)$/;
 
@@ -211,12 +213,10 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): Record<
   const checked: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     const lowerCase = name.toLowerCase();
-    if (reserved.test(lowerCase)) refuse(`headers: ${lowerCase} is set by the client itself.`);
-    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) refuse(`headers: ${JSON.stringify(name)} is no name of a header.`);
+    if (reserved.test(lowerCase)) refuse(`headers: ${lowerCase} cannot be set.`);
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) refuse(`headers: ${JSON.stringify(name)} is not a valid name.`);
     if (typeof value !== "string" || /[^\t\x20-\x7e\x80-\xff]/.test(value))
-      refuse(
-        `headers: the value of ${lowerCase} is no string, or has a character that HTTP forbids, such as a line break.`,
-      );
+      refuse(`headers: the value of ${lowerCase} is not a string, or has a character that HTTP forbids.`);
     checked[lowerCase] = value;
   }
   return checked;

@@ -20,8 +20,8 @@ export function serialize(request: object): string {
       keys.pop();
     }
     if (typeof value === "string" && key !== "__proto__") return value;
-    const problem = holders.includes(value as object) ? "contains itself." : problemOf(value, key, this);
-    if (problem) throw new SerializationError(`${pathOf([...keys, key])}: ${problem}`);
+    const loss = holders.includes(value as object) ? "contains itself." : lossOf(value, key, this);
+    if (loss) throw new SerializationError(`${pathOf([...keys, key])}: ${loss}`);
     if (typeof value === "object" && value !== null) {
       holders.push(value);
       keys.push(key);
@@ -67,7 +67,7 @@ function isData(value: unknown, depth = 0): boolean {
 }
 
 /** Why JSON would not store the value as what it is. `value` is what its `toJSON` gave, if it has one. */
-function problemOf(value: unknown, key: string, holder: object): string | undefined {
+function lossOf(value: unknown, key: string, holder: object): string | undefined {
   if (key === "__proto__") return "Kibana refuses this key.";
   if (value === undefined) return Array.isArray(holder) ? "undefined would be stored as null." : undefined;
   if (value === null)

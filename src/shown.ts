@@ -56,9 +56,13 @@ export class Redactor {
 
   /** Whether a text anywhere in an error is, or would print, a credential. */
   isIn(error: unknown): boolean {
-    const { inspect } = process.getBuiltinModule("node:util"); // to import it would load workers and more at the start
-    const printed = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
-    return everythingIn([error, printed]).some((text) => typeof text === "string" && this.text(text) !== text);
+    try {
+      const { inspect } = process.getBuiltinModule("node:util"); // to import it would load workers and more at the start
+      const printed = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
+      return everythingIn([error, printed]).some((text) => typeof text === "string" && this.text(text) !== text);
+    } catch {
+      return true; // a getter threw, or Node is older than 22.3: nobody knows
+    }
   }
 }
 
@@ -87,10 +91,15 @@ function everythingIn(value: unknown): unknown[] {
   return [...all];
 }
 
-/** Each secret as it is, in JSON, in JSON within JSON, and as these are printed; the longest first. */
+/** Each secret as it is, in JSON of several makers, in JSON within JSON, and as these are printed; the longest first. */
 function formsOf(secrets: readonly string[]): string[] {
   const encode = (text: string) => JSON.stringify(text).slice(1, -1);
-  const forms = secrets.flatMap((secret) => [secret, encode(secret), encode(encode(secret))]);
+  const escaped = (text: string, characters: RegExp) =>
+    text.replace(characters, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const forms = secrets.flatMap((secret) => {
+    const json = encode(secret);
+    return [secret, json, encode(json), escaped(json, /[<>&]/g), escaped(json, /[^ -~]/g)];
+  });
   return [...new Set([...forms, ...forms.map(printable)])].sort((a, b) => b.length - a.length);
 }
 

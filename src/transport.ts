@@ -55,12 +55,12 @@ export class Transport {
     if ("error" in ending) throw brokenError(request, ending, timeout);
     const { statusCode, text } = ending;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
-    const answer = statusCode === 204 ? undefined : parse(text);
+    const content = statusCode === 204 ? undefined : parse(text);
     const isComplete = statusCode >= 200 && statusCode < 300 && text !== undefined;
-    if (!isComplete || !call.accepts(answer)) throw answerError(request, ending, answer);
-    const problem = call.problemOf?.(answer);
-    if (problem !== undefined) throw runError(request, ending, Object(answer), problem);
-    return { body: answer, statusCode, headers: ending.headers };
+    if (!isComplete || !call.accepts(content)) throw answerError(request, ending, content);
+    const problem = call.problemOf?.(content);
+    if (problem !== undefined) throw runError(request, ending, Object(content), problem);
+    return { body: content, statusCode, headers: ending.headers };
   }
 }
 

@@ -223,7 +223,7 @@ describe("refused before anything is sent", () => {
     ["a timeout as a string", { node, requestTimeout: "30s" }, /^requestTimeout 30s/],
     ["a header with a line break", { node, headers: { "x-a": "1\r\nhunter2: 2" } }, /^headers: the value of x-a/],
     ["a header name with a space", { node, headers: { "x a": "hunter2" } }, /^headers: "x a"/],
-    ["a header that is a number", { node, headers: { "x-a": 1 } }, /^headers: the value of x-a is no string/],
+    ["a header that is a number", { node, headers: { "x-a": 1 } }, /^headers: the value of x-a is not a string/],
     [
       "Headers",
       { node, headers: new Headers({ authorization: "hunter2" }) },
@@ -243,10 +243,18 @@ describe("refused before anything is sent", () => {
       /^node: a Cloud ID, not a URL\. .*https:\/\/kb1\.eu-west-1\.aws\.found\.io: pass that/,
     ],
     ["a user and a password alone", { node: "elastic:hunter2" }, /^node: must start with http:\/\/ or https:\/\/\.$/],
+    ["a password that begins with a digit", { node: "elastic:2hunter2" }, /^node: must start with http/],
+    ["a URL with such a password", { node: "http://elastic:2hunter2" }, /^node: not a valid URL\.$/],
+    ["credentials after a backslash", { node: "http://\\u:hunter2@k" }, /^node: must not carry credentials/],
+    ["credentials after a tab and a slash", { node: "http://\t/u:hunter2@k" }, /^node: must not carry credentials/],
     ["an escaped @", { node: "http://elastic:hunter2%40k" }, /^node: not a valid URL\.$/],
     ["an empty user before the host", { node: "http://@k" }, /^node: must not carry credentials/],
     ["a user name alone before the host", { node: "http://hunter2@k" }, /^node: must not carry credentials/],
-    ["a header of the client's own", { node, headers: { "Content-Length": "3" } }, /^headers: content-length is set/],
+    [
+      "a header of the client's own",
+      { node, headers: { "Content-Length": "3" } },
+      /^headers: content-length cannot be set/,
+    ],
     ["a dispatcher that is none", { node, dispatcher: {} }, /^dispatcher: must be a Dispatcher/],
     ["tls beside a dispatcher", { node, dispatcher: new Agent(), tls: { ca: "" } }, /^tls: belongs to the dispatcher/],
   ];
@@ -346,5 +354,19 @@ describe("connections", () => {
     await new KibanaClient({ node: "http://kibana.invalid", space: "ops", dispatcher }).actions.getAll();
     dispatcher.assertNoPendingInterceptors();
     await dispatcher.close();
+  });
+
+  it("a client of another space has the credentials and the deadline of the first, as they were given", async (t) => {
+    const requests: (string | undefined)[] = [];
+    const { url } = await serve(t, ({ headers }, response) => {
+      requests.push(headers.authorization);
+      if (requests.length === 1) sendJson(response, 200, []);
+    });
+    const auth = { username: "elastic", password: "first" };
+    const client = new KibanaClient({ node: new URL(url), auth, requestTimeout: 50 });
+    await client.actions.getAll({ requestTimeout: 10_000 });
+    auth.password = "second";
+    await assert.rejects(client.space("ops").actions.getAll(), { name: "TimeoutError" });
+    assert.deepEqual(requests, Array(2).fill(`Basic ${btoa("elastic:first")}`));
   });
 });

@@ -163,6 +163,17 @@ describe("a dispatcher", { timeout: 20_000 }, () => {
   });
 });
 
+it("a dispatcher that ends an answer that it did not begin is a TimeoutError", async () => {
+  const dispatcher = {
+    dispatch(_options: object, handler: { onResponseEnd(): void }): boolean {
+      handler.onResponseEnd();
+      return true;
+    },
+  };
+  const client = new KibanaClient({ node: "http://k.invalid", dispatcher, requestTimeout: 1 });
+  assert.equal((await failure(client.actions.getAll())).name, "TimeoutError");
+});
+
 describe("an answer in small pieces", { timeout: 60_000 }, () => {
   it("of 2 MiB in one-byte chunks costs less than 100 MiB of memory", async (t) => {
     const body = Buffer.from(JSON.stringify([{ ...connector, name: "x".repeat(2 * 2 ** 20) }]));

@@ -68,6 +68,16 @@ describe("an answer that is not 2xx", () => {
       assert.equal((await failure(new KibanaClient({ node: url }).actions.get({ id: "c" }))).name, expected);
     });
 
+  it("404 of no such connector is a NotFoundError under any base path and in any space", async (t) => {
+    const { url } = await serve(t, (_request, response) =>
+      sendJson(response, 404, { message: "Connector c not found" }),
+    );
+    for (const path of ["/connector/kbn", "/connector/%zz"]) {
+      const { actions } = new KibanaClient({ node: url + path }).space("connector");
+      assert.equal((await failure(actions.get({ id: "c" }))).name, "NotFoundError");
+    }
+  });
+
   for (const message of [
     "Kibana server is not ready yet",
     '{"message":"License is not available."}',
@@ -177,7 +187,7 @@ describe("an odd answer is a typed error with the right outcome:", () => {
     const { url } = await serve(t, (_request, response) => response.end(JSON.stringify("x".repeat(2 ** 20))));
     const error = await failure(new KibanaClient({ node: url }).actions.getAll());
     assert.equal((error as DeserializationError).body, undefined);
-    assert.match(error.message, /too long$/);
+    assert.match(error.message, /too long to show$/);
   });
 
   it("an early hint before the answer does no harm", async (t) => {
@@ -286,6 +296,8 @@ describe("the classes", () => {
       assert.equal(prototype.name, name);
     }
     assert.ok(new ConfigurationError("m") instanceof Error);
+    const mine = Object.assign(new ConfigurationError("m"), { name: "Mine" });
+    assert.equal(String(mine), "Mine: m");
   });
 
   it("leave out a hint and a cause that are not there", () => {

@@ -250,9 +250,25 @@ describe("what a dispatcher says shows no credential:", () => {
       assertHidden(failed, [password, basic]);
       assert.equal(failed.cause, undefined);
     }
+    const unreadable = Object.defineProperty(new Error("no"), "data", { enumerable: true, get: () => assert.fail() });
+    assert.equal((await failure(client(failing(unreadable)).actions.getAll())).cause, undefined);
     const harmless = new Error("no");
     assert.equal((await failure(client(failing(harmless)).actions.getAll())).cause, harmless);
   });
+});
+
+it("a password in JSON as Go, Python or another maker writes it is hidden", async (t) => {
+  const secret = 'a<b>&"ç🔑d';
+  const written = [
+    'a\\u003cb\\u003e\\u0026\\"ç🔑d', // Go
+    'a<b>&\\"\\u00e7\\ud83d\\udd11d', // Python
+    'a<b>&\\"ç🔑d',
+  ];
+  for (const said of written) {
+    const { url } = await serve(t, (_request, response) => sendJson(response, 400, { message: `x${said}x` }));
+    const error = await failure(new KibanaClient({ node: url, auth: basicAuth(secret) }).actions.getAll());
+    assert.match(error.message, /: x\[redacted\]x$/);
+  }
 });
 
 it("no error that the client makes by itself shows what was sent", async (t) => {

@@ -13,6 +13,10 @@ declare module "kbn-connectors" {
   }
 }
 
+interface Hook {
+  url: string;
+}
+
 // Never runs: the compiler is the test.
 export async function types({ actions }: KibanaClient) {
   const { body: created } = await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" } });
@@ -34,6 +38,8 @@ export async function types({ actions }: KibanaClient) {
   await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" }, secrets: { a: "b" } });
   await actions.create({ name: "n", connector_type_id: ".server-log" });
   await actions.create({ name: "n", connector_type_id: ".webhook", config: { url: "u" }, secrets: { user: "u" } });
+  const hook: Hook = { url: "u" };
+  (await actions.create({ name: "n", connector_type_id: ".webhook", config: hook })).body.config?.url satisfies unknown;
   // A plain id takes any params, unless the type is named.
   const { body: other } = await actions.execute({ id: "plain", params: { anything: 1 } });
   other.data satisfies unknown;

@@ -24,6 +24,8 @@ const root = process.cwd();
 const config = loadConfig();
 const client = new KibanaClient(config.kibana);
 const name = `kbn-connectors-test-${randomUUID().slice(0, 8)}`;
+/** The copy of the example that is run. */
+const copy = join(root, `examples/${name}.ts`);
 const made = new Set<string>();
 let indexWasWritten = false;
 
@@ -108,24 +110,19 @@ const promises: Record<string, () => Promise<void>> = {
   "the example runs from its first to its last line": async () => {
     // A copy in which the index and the connector carry the random name.
     const source = readFileSync(join(root, "examples/simple-index-connector.ts"), "utf8");
-    const copy = join(root, `examples/${name}.ts`);
     writeFileSync(copy, source.replaceAll("miconnectedindex", name).replace("My Connected Index Connector", name));
-    try {
-      const args = [...process.execArgv, copy, "--cleanup"]; // by tsx, as this file
-      const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
-      let output = "";
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding("utf8").on("data", (chunk: string) => {
-          output += chunk;
-        });
-      const code = await new Promise((resolve) => child.once("close", resolve));
-      indexWasWritten ||= output.includes("✓ Document written");
-      const [failure = ""] = /✗ .*/.exec(output) ?? [];
-      if (/Unauthorized to |is unauthorized for/.test(output)) throw missingPrivilege(failure);
-      expect(code === 0 && output.includes("✓ Connector deleted"), output);
-    } finally {
-      rmSync(copy);
-    }
+    const args = [...process.execArgv, copy, "--cleanup"]; // by tsx, as this file
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        output += chunk;
+      });
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    indexWasWritten ||= output.includes("✓ Document written");
+    const [failure = ""] = /✗ .*/.exec(output) ?? [];
+    if (/Unauthorized to |is unauthorized for/.test(output)) throw missingPrivilege(failure);
+    expect(code === 0 && output.includes("✓ Connector deleted"), output);
   },
   "getAll proves address and credentials": async () => {
     const { body } = await client.actions.getAll();
@@ -266,6 +263,7 @@ function reasonOf(error: unknown): [word: string, reason: string] {
 
 /** Removes what was made, and names what cannot be removed. */
 async function cleanUp(): Promise<void> {
+  rmSync(copy, { force: true });
   const { body: all } = await client.actions.getAll().catch(() => ({ body: [] }));
   for (const connector of all) if (connector.name.startsWith(name)) made.add(connector.id);
   for (const id of made)
@@ -294,7 +292,10 @@ async function main(): Promise<number> {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
+  process.once(signal, () => {
+    indexWasWritten = true; // perhaps
+    void cleanUp().finally(() => process.exit(1));
+  });
 main()
   .catch((error: unknown) => {
     console.error(error instanceof KibanaError ? `${error.message}\n${error.hint ?? ""}` : error);

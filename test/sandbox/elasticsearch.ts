@@ -237,8 +237,11 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   }
 
   function search(name: string, parameters: URLSearchParams, body: string): { body: unknown } {
-    const request = parse(body) as { size?: number; from?: number };
-    const hits = [...existing(name).searchable];
+    const request = parse(body) as { size?: number; from?: number; query?: { term?: object } };
+    const [[field = "", value] = []] = Object.entries(request.query?.term ?? {});
+    const index = parameters.get("ignore_unavailable") === "true" ? indices.get(name) : existing(name);
+    const fits = ({ source }: Stored) => field === "" || source[field.replace(".keyword", "")] === value;
+    const hits = [...(index?.searchable ?? [])].filter(([, stored]) => fits(stored));
     const from = request.from ?? Number(parameters.get("from") ?? 0);
     const size = request.size ?? Number(parameters.get("size") ?? 10);
     return {
