@@ -154,6 +154,8 @@ describe("credentials of one's own", () => {
     assert.deepEqual(load(t, {}, dotenv({ ...key, ...pair })).kibana.auth, { apiKey: encodedKey });
     assert.deepEqual(load(t, key, dotenv(pair)).kibana.auth, { apiKey: encodedKey });
     assert.deepEqual(load(t, pair, dotenv(key)).kibana.auth, basic);
+    const half = refusal(() => load(t, { KIBANA_USERNAME: "elastic" }, dotenv(key)));
+    assert.match(half.message, /^KIBANA_PASSWORD: missing/);
   });
 
   const shapes: [shape: string, key: string][] = [

@@ -118,6 +118,11 @@ describe("a document is refused before anything is sent, and the message names t
     ["a string", "text", /^documents\[1\]: must be an object/],
     ["a bad value after good ones", { a: { b: [1] }, c: [{}, { d: Number.NaN }] }, /^documents\[1\]\.c\[1\]\.d: NaN/],
   ];
+  it("the first of them", async () => {
+    const { actions } = new KibanaClient({ node: "http://127.0.0.1:1" });
+    const error = await failure(actions.execute({ id: "c", params: { documents: [1 as unknown as object, {}] } }));
+    assert.match(error.message, /^documents\[0\]: must be an object/);
+  });
   for (const [name, document, message] of refused)
     it(name, async (t) => {
       const { url, requests } = await serve(t, {});

@@ -18,6 +18,7 @@ const classes: Record<string, unknown> = surface;
 
 describe("an answer that is not 2xx", () => {
   const statuses: [status: number, name: string, outcome: string][] = [
+    [300, "ResponseError", "unknown"],
     [302, "ResponseError", "unknown"],
     [400, "BadRequestError", "not-applied"],
     [401, "AuthenticationError", "not-applied"],
@@ -70,11 +71,11 @@ describe("an answer that is not 2xx", () => {
 
   it("404 of no such connector is a NotFoundError under any base path and in any space", async (t) => {
     const { url } = await serve(t, (_request, response) =>
-      sendJson(response, 404, { message: "Connector c not found" }),
+      sendJson(response, 404, { message: "Connector abc not found" }),
     );
     for (const path of ["/connector/kbn", "/connector/%zz"]) {
       const { actions } = new KibanaClient({ node: url + path }).space("connector");
-      assert.equal((await failure(actions.get({ id: "c" }))).name, "NotFoundError");
+      assert.equal((await failure(actions.get({ id: "abc" }))).name, "NotFoundError");
     }
   });
 
