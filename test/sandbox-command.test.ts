@@ -8,6 +8,8 @@ import { type Child, compile, startChild } from "./child.ts";
 
 const program = compile("test/sandbox/main.ts", "program.mjs");
 
+const onWindows = process.platform === "win32" && "Windows has no signals";
+
 function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Child {
   const child = startChild(process.execPath, [...program, ...args], { env, cwd: process.cwd(), input: "" });
   t.after(() => child.kill("SIGKILL"));
@@ -19,7 +21,9 @@ const anyPorts = ["--port", "0", "--elasticsearch-port", "0"];
 const script = (code: string, ...args: string[]) => [process.execPath, "-e", code, "--", ...args];
 
 describe("npm run sandbox", { concurrency: true }, () => {
-  test("without a command it prints variables to export, serves, and ends with Ctrl-C", async (t) => {
+  test("without a command it prints variables to export, serves, and ends with Ctrl-C", {
+    skip: onWindows,
+  }, async (t) => {
     const { kill, printed, finished } = sandbox(t, [...anyPorts, "--no-auth", "--base-path", "/kbn"]);
     const lines = await printed("ELASTICSEARCH_URL");
     assert.match(lines, /^A simulated Kibana at http:.*\n.*Ctrl-C/);
@@ -43,7 +47,7 @@ describe("npm run sandbox", { concurrency: true }, () => {
     assert.deepEqual(await finished, { exitCode: 0, stdout: '200,200 ["",""] 8.19.4\n', stderr: "" });
   });
 
-  test("the command's exit code is passed on, its signal as 128 and its number", async (t) => {
+  test("the command's exit code is passed on, its signal as 128 and its number", { skip: onWindows }, async (t) => {
     const exits = sandbox(t, script("process.exit(7)"));
     const killed = sandbox(t, script("process.kill(process.pid, 'SIGKILL')"));
     assert.equal((await exits.finished).exitCode, 7);
@@ -59,7 +63,7 @@ describe("npm run sandbox", { concurrency: true }, () => {
     assert.deepEqual(await finished, { exitCode: 0, stdout: "--port,x\n", stderr: "" });
   });
 
-  test("a signal goes to the command, and the sandbox waits for it", async (t) => {
+  test("a signal goes to the command, and the sandbox waits for it", { skip: onWindows }, async (t) => {
     const patient =
       "process.on('SIGINT', () => { console.log('cleaned up'); process.exit(5); }); setInterval(() => {}, 1000); console.log('ready');";
     const interrupted = sandbox(t, script(patient));
