@@ -1,9 +1,9 @@
-// Creates an .index connector, executes it to write a document, gets both back, and deletes the connector if you agree.
+// Creates an .index connector, executes it to write a document, verifies both, and deletes the connector if you agree.
 // Run it:  npx tsx examples/simple-index-connector.ts [--cleanup | --no-cleanup]   (default: it asks)
 // Kibana:  KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and KIBANA_PASSWORD), KIBANA_SPACE and ELASTICSEARCH_URL, from the
 //          environment or .env; otherwise start-local (Elastic's local Docker set-up); otherwise http://localhost:5601.
 // Leaves:  the index with its document, and the connector unless you delete it. It says so at the end.
-// To copy: the definition, the document and the calls of `client`. The rest asks, reports and keeps track of what is left.
+// To copy: definition, document, settings, and the calls of `client`. The rest asks, reports and tracks what is left.
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -20,7 +20,7 @@ const definition = {
     refresh: true, // searchable immediately; false is better for many runs
     executionTimeField: "@timestamp", // Kibana sets this field of every document to the time of the run
   },
-} as const; // tells TypeScript that the type is exactly ".index", so that it can check the config
+} as const; // keeps connector_type_id as ".index" instead of string, so that TypeScript can check the config
 const document = {
   message: "Hello from Kibana connector!",
   level: "INFO",
@@ -28,7 +28,7 @@ const document = {
   "@timestamp": new Date().toISOString(), // Kibana replaces it, because of executionTimeField
 };
 
-/** What this run leaves behind, and what the change under way may leave instead. Told once, however the run ends. */
+/** What this run leaves behind. While a change is under way, `pending` replaces the `known` line of the same thing. */
 const left: Record<"known" | "pending", { connector?: string; document?: string }> = { known: {}, pending: {} };
 
 async function main(cleanup: boolean | undefined) {
@@ -41,15 +41,15 @@ async function main(cleanup: boolean | undefined) {
   console.log("\nCreating index connector...");
   left.pending = { connector: `A connector may have been created: ${connectorsPage}` };
   const { body: connector } = await client.actions.create(definition);
-  const connectorLine = `Connector ${connector.id}: ${connectorsPage}`;
-  left.known.connector = connectorLine;
+  left.known.connector = `Connector ${connector.id}: ${connectorsPage}`;
+  left.pending = {};
   console.log(`✓ Created connector: ${connector.id}`);
 
   try {
     // 2. Write a document
     console.log("\nWriting document to index...");
     left.pending = { document: `The document may have been written to the index '${index}'.` };
-    // Rejects if the run failed, for which Kibana answers HTTP 200, too. Never retries: a second run would write twice.
+    // Kibana answers HTTP 200 even if the run failed; execute() rejects then. It never retries: that could write twice.
     const { body: result } = await client.actions.execute({ id: connector.id, params: { documents: [document] } });
     const [written] = writtenDocuments(result); // [{ index, id }]
     assert.ok(written, "Kibana did not say where the document was written.");
@@ -65,7 +65,7 @@ async function main(cleanup: boolean | undefined) {
       const elasticsearch = new Client(settings.elasticsearch);
       const { _source: stored } = await elasticsearch.get<typeof document>({ index: written.index, id: written.id });
       assert.ok(Date.parse(stored?.["@timestamp"] ?? ""), "The document's @timestamp is not a date.");
-      assert.deepEqual(stored, { ...document, "@timestamp": stored?.["@timestamp"] }); // all but the time, which is Kibana's
+      assert.deepEqual(stored, { ...document, "@timestamp": stored?.["@timestamp"] }); // all but the time
       console.log(`✓ Document verified: ${written.index}/_doc/${written.id}`);
     } else console.log("- Document not read back. To verify it too, set ELASTICSEARCH_URL.");
     console.log(`\n🎉 Success! Check your '${index}' index in Elasticsearch.\n   Connector ID: ${connector.id}`);
@@ -76,7 +76,7 @@ async function main(cleanup: boolean | undefined) {
 
   // 4. Clean up
   if (cleanup ?? (await wantsDeletion())) {
-    left.pending = { connector: `${connectorLine} (may be gone: it was being deleted)` };
+    left.pending = { connector: `${left.known.connector} (may be gone: it was being deleted)` };
     console.log(await deleteConnector(client, connector.id));
     delete left.known.connector;
     left.pending = {};
@@ -101,18 +101,18 @@ async function wantsDeletion(): Promise<boolean> {
     if (process.stdin.isTTY && !openOutputs.has(process.stdout)) lines.close(); // nobody sees the question
   });
   lines.close();
-  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // as a terminal shows what is typed
+  if (!process.stdin.isTTY || answer === undefined) console.log(answer ?? ""); // echo a piped answer, or end the line
   return /^\s*y(es)?\s*$/i.test(answer ?? "");
 }
 
-/** Usually one line is enough: `await client.actions.delete({ id })`. This one also copes with an answer that got lost. */
+/** Usually one line is enough: `await client.actions.delete({ id })`. After an error, this one looks whether it is gone. */
 async function deleteConnector(client: KibanaClient, id: string): Promise<string> {
   try {
     await client.actions.delete({ id });
     return "✓ Connector deleted";
   } catch (error) {
     const found: unknown = await client.actions.get({ id }).catch((lookError: unknown) => lookError);
-    if (found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
+    if (error instanceof NotFoundError || found instanceof NotFoundError) return "✓ Connector deleted (confirmed)";
     throw error;
   }
 }
@@ -125,7 +125,7 @@ function reportFailure(error: unknown) {
   if (error instanceof KibanaError && error.hint) console.error(`  ${error.hint}`);
   if (error instanceof ConnectionError && error.code === "ECONNREFUSED") console.error("  No Kibana? npm run demo");
   if (error instanceof KibanaError && error.outcome === "not-applied") left.pending = {}; // the server did nothing
-  Object.assign(left.known, left.pending);
+  Object.assign(left.known, left.pending); // the next change replaces what is pending
 }
 
 function readFlags(): boolean | undefined {
