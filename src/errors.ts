@@ -153,4 +153,4 @@ interface RunDetails extends Details, Answer {
 
 // A minifier renames classes, but not exports.
 for (const [name, { prototype }] of Object.entries(classes))
-  Object.defineProperty(prototype, "name", { value: name, configurable: true, writable: true });
+  Object.defineProperty(prototype, "name", { value: name, writable: true });

@@ -4,7 +4,13 @@ import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import * as surface from "kbn-connectors";
-import { ConfigurationError, KibanaClient, type KibanaClientOptions, writtenDocuments } from "kbn-connectors";
+import {
+  type Auth,
+  ConfigurationError,
+  KibanaClient,
+  type KibanaClientOptions,
+  writtenDocuments,
+} from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
 import { versions } from "./sandbox/versions.ts";
 import { begin, idsIn, sendJson, serve } from "./server.ts";
@@ -128,7 +134,7 @@ describe("requests on the wire", () => {
   const shapes: [name: string, key: string | { id: string; api_key: string }][] = [
     ["encoded", "aWQ6c2VjcmV0"],
     ["encoded with white space inside", " aWQ6\n c2VjcmV0 \t"],
-    ["with a leading ApiKey", "ApiKey aWQ6c2VjcmV0"],
+    ["with a leading ApiKey", " ApiKey\taWQ6c2VjcmV0"],
     ["id:key", "id:secret"],
     ["an object", { id: "id", api_key: "secret" }],
     ["the JSON of Elasticsearch's answer", '{"id":"id","name":"n","api_key":"secret","encoded":"aWQ6c2VjcmV0"}'],
@@ -140,11 +146,18 @@ describe("requests on the wire", () => {
       assert.equal(requests[0]?.headers.authorization, "ApiKey aWQ6c2VjcmV0");
     });
 
-  it("a key of Elastic Cloud goes out as it is", async (t) => {
-    const { url, requests } = await serve(t, [connector]);
-    await new KibanaClient({ node: url, auth: { apiKey: "essu_abc123==" } }).actions.getAll();
-    assert.equal(requests[0]?.headers.authorization, "ApiKey essu_abc123==");
-  });
+  const sent: [name: string, auth: Auth, authorization: string][] = [
+    ["a key of Elastic Cloud", { apiKey: "essu_abc123==" }, "ApiKey essu_abc123=="],
+    ["an encoded key with padding", { apiKey: "YTpiYw==" }, "ApiKey YTpiYw=="],
+    ["an encoded key without it", { apiKey: "YTpiYw" }, "ApiKey YTpiYw"],
+    ["a token with Bearer and white space", { bearer: " Bearer  tok " }, "Bearer tok"],
+  ];
+  for (const [name, auth, authorization] of sent)
+    it(`${name} goes out as ${authorization}`, async (t) => {
+      const { url, requests } = await serve(t, [connector]);
+      await new KibanaClient({ node: ` ${url} `, auth }).actions.getAll();
+      assert.equal(requests[0]?.headers.authorization, authorization);
+    });
 });
 
 describe("answers", () => {
@@ -195,7 +208,7 @@ describe("refused before anything is sent", () => {
       { node: "localhost:5601" },
       /^node "localhost:5601": .*Did you mean http:\/\/localhost:5601\?/,
     ],
-    ["a node of another scheme", { node: "ftp://localhost" }, /^node "ftp:\/\/localhost": must start with http/],
+    ["a node of another scheme", { node: "ftp://localhost" }, /^node "ftp:\/\/localhost": .* or https:\/\/\.$/],
     ["a node that is no URL", { node: "http://a b" }, /^node "http:\/\/a b": not a valid URL/],
     ["a page's address", { node: "http://k:5601/app/home#/" }, /^node: the address of a page.*http:\/\/k:5601/],
     ["credentials inside the URL", { node: "http://u:hunter2@k" }, /^node: must not carry credentials/],
@@ -213,6 +226,32 @@ describe("refused before anything is sent", () => {
       { node, auth: { apiKey: "YVdRNmMyVmpjbVYw" } },
       /^auth.apiKey: of no known form/,
     ],
+    ...[
+      "a:b:hunter2",
+      "xessu_hunter2",
+      "essu_hunter2!",
+      "YTpiOmM=",
+      "YT!pi",
+      { id: "hunter2" },
+      { api_key: "hunter2" },
+    ].map((apiKey): [string, unknown, RegExp] => [
+      `the API key ${JSON.stringify(apiKey)}`,
+      { node, auth: { apiKey } },
+      /^auth.apiKey: of no known form/,
+    ]),
+    ["a token before which another word stands", { node, auth: { bearer: "myBearer hunter2" } }, /^auth.bearer/],
+    ["a token that is a number", { node, auth: { bearer: 1 } }, /^auth.bearer/],
+    ["an empty user name", { node, auth: { username: "", password: "hunter2" } }, /^auth.username/],
+    ["an empty password", { node, auth: { username: "u", password: "" } }, /^auth.password: missing/],
+    ["a space that is a number", { node, space: 5 }, /^space number/],
+    [
+      "a node with another scheme that ends in http",
+      { node: "xhttp://k" },
+      /must start with http:\/\/ or https:\/\/\.$/,
+    ],
+    ["a node that begins with slashes", { node: "//k/a//b" }, /Did you mean http:\/\/k\/a\/\/b\?$/],
+    ["a Cloud ID with more behind it", { node: `${cloudId} x` }, /^node: must start with http/],
+    ["a URL that ends like a Cloud ID", { node: `https://${cloudId}` }, /^node: not a valid URL/],
     ["a blank API key", { node, auth: { apiKey: " " } }, /^auth.apiKey: of no known form/],
     ["a token with a line break", { node, auth: { bearer: "a\nhunter2" } }, /^auth.bearer/],
     ["a space in capitals", { node, space: "Sales" }, /^space "Sales"/],

@@ -163,6 +163,17 @@ describe("a dispatcher", { timeout: 20_000 }, () => {
   });
 });
 
+it("a dispatcher's error may have a code of any kind", async () => {
+  const dispatcher = {
+    dispatch(): boolean {
+      throw Object.assign(new Error("no"), { code: 42 });
+    },
+  };
+  const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
+  assert.ok(error instanceof ConnectionError);
+  assert.equal(error.code, undefined);
+});
+
 it("a dispatcher that ends an answer that it did not begin is a TimeoutError", async () => {
   const dispatcher = {
     dispatch(_options: object, handler: { onResponseEnd(): void }): boolean {

@@ -91,6 +91,13 @@ describe("an answer that is not 2xx", () => {
       assert.deepEqual([error.name, error.outcome], ["NotReadyError", "not-applied"]);
     });
 
+  it("any other status with these words may have done something", async (t) => {
+    const { url } = await serve(t, (_request, response) =>
+      response.writeHead(502).end("Kibana server is not ready yet"),
+    );
+    assert.equal((await failure(new KibanaClient({ node: url }).actions.delete({ id: "c" }))).outcome, "unknown");
+  });
+
   it("reads as Kibana's own words after method, path and status", async (t) => {
     const sandbox = await begin(t);
     const { actions } = sandbox.client();

@@ -283,9 +283,33 @@ const cases: Case[] = [
   {
     name: "kibana_system",
     ...kibana(401, rejected),
-    options: { auth: { username: "kibana_system", password: "p" } },
+    options: { auth: { username: "kibana_system", password: "p:ass" } },
     hint: /^kibana_system is Kibana's own service user/,
   },
+  ...["kibana_system2", "my_kibana_system"].map((username) => ({
+    name: `a user named ${username}`,
+    ...kibana(401, rejected),
+    options: { auth: { username, password: "p" } },
+    hint: /^The credentials are not accepted/,
+  })),
+  ...["Unauthorized: wrong", "not Unauthorized"].map((message) => ({
+    name: `credentials of which Kibana says ${message}`,
+    ...kibana(401, message),
+    options: { auth: { username: "u", password: "p" } },
+    hint: /^The credentials are not accepted/,
+  })),
+  ...["3 minutes", "in 3"].map((time) => ({
+    name: `Kibana starting, with ${time} as retry-after`,
+    ...kibana(503, "License is not available.", { "retry-after": time }),
+    hint: /try again in a few seconds/,
+  })),
+  {
+    name: "a 503 that only names a start",
+    ...kibana(503, "x License is not available."),
+    hint: /^Kibana, its Elastic/,
+  },
+  { name: "words about a page", ...kibana(400, "a name like an HTML page"), hint: undefined },
+  { name: "a run at a wrong path", call: execute, ...kibana(404, "Not Found"), hint: /^No such path/ },
   {
     name: "kibana_system with its right password",
     ...kibana(403, "Unauthorized to get actions"),
