@@ -139,10 +139,11 @@ describe("a signal", { timeout: 30_000 }, () => {
   it("that is none is a ConfigurationError", async (t) => {
     const { url, requests } = await serve(t, connector);
     const { actions } = new KibanaClient({ node: url });
-    await assert.rejects(actions.getAll({ signal: {} as AbortSignal }), {
-      name: "ConfigurationError",
-      message: /^signal: must be an AbortSignal/,
-    });
+    for (const signal of [{}, { throwIfAborted() {} }])
+      await assert.rejects(actions.getAll({ signal: signal as AbortSignal }), {
+        name: "ConfigurationError",
+        message: /^signal: must be an AbortSignal/,
+      });
     assert.equal(requests.length, 0);
   });
 

@@ -125,10 +125,14 @@ describe("requests on the wire", () => {
 
   it("headers of a call go over those of the client", async (t) => {
     const { url, requests } = await serve(t, [connector]);
-    const client = new KibanaClient({ node: url, headers: { "X-One": "1", "x-two": "2" } });
+    const client = new KibanaClient({
+      node: url,
+      headers: { "X-One": "1", "x-two": "2", "x-host": "a", "host-x": "b" },
+    });
     await client.actions.getAll({ headers: { "x-TWO": "3" } });
     assert.equal(requests[0]?.headers["x-one"], "1");
     assert.equal(requests[0]?.headers["x-two"], "3");
+    assert.deepEqual([requests[0]?.headers["x-host"], requests[0]?.headers["host-x"]], ["a", "b"]);
   });
 
   const shapes: [name: string, key: string | { id: string; api_key: string }][] = [
@@ -244,6 +248,13 @@ describe("refused before anything is sent", () => {
     ["an empty user name", { node, auth: { username: "", password: "hunter2" } }, /^auth.username/],
     ["an empty password", { node, auth: { username: "u", password: "" } }, /^auth.password: missing/],
     ["a space that is a number", { node, space: 5 }, /^space number/],
+    ["a list as the space", { node, space: ["ops"] }, /^space object/],
+    ["a space with more behind it", { node, space: "ops/x" }, /^space "ops\/x"/],
+    ["a query alone", { node: "http://k/?x" }, /^node: the address of a page/],
+    ["a fragment alone", { node: "http://k/#x" }, /^node: the address of a page/],
+    ["a path that ends with /app", { node: "http://k/app" }, /^node: the address of a page/],
+    ["a timeout that is too long by 1", { node, requestTimeout: 2 ** 31 }, /^requestTimeout 2147483648/],
+    ["a timeout of digits as a string", { node, requestTimeout: "30" }, /^requestTimeout 30/],
     [
       "a node with another scheme that ends in http",
       { node: "xhttp://k" },
@@ -352,7 +363,7 @@ describe("refused before anything is sent", () => {
 
 describe("connections", () => {
   it("url is the address with base path and space", () => {
-    const client = new KibanaClient({ node: "https://proxy.example/kbn/", space: "ops" });
+    const client = new KibanaClient({ node: "https://proxy.example/kbn//", space: "ops", requestTimeout: 2 ** 31 - 1 });
     assert.equal(client.url, "https://proxy.example/kbn/s/ops");
     assert.equal(client.space("sales").url, "https://proxy.example/kbn/s/sales");
     assert.equal(new KibanaClient({ node: "http://localhost:5601" }).url, "http://localhost:5601");

@@ -9,7 +9,7 @@ import type { TLSSocket } from "node:tls";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { ConnectionError, KibanaClient, type TlsOptions } from "kbn-connectors";
-import { EnvHttpProxyAgent, ProxyAgent } from "undici";
+import { type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from "undici";
 import { bundle, startChild } from "./child.ts";
 import { failure, listen, serve } from "./server.ts";
 
@@ -161,6 +161,33 @@ describe("a dispatcher", { timeout: 20_000 }, () => {
       ["ConfigurationError", "GET /api/actions/connectors -> UND_ERR_INVALID_ARG: invalid path"],
     );
   });
+});
+
+describe("a dispatcher's answer is not taken for success", () => {
+  const answers: [name: string, statusCode: number, chunks: Buffer[], errorName: string][] = [
+    ["with a status below 200", 199, [], "DeserializationError"],
+    ["with a status above 299", 300, [], "ResponseError"],
+    ["if it is too long", 200, [Buffer.alloc(64 * 2 ** 20 + 1)], "DeserializationError"],
+    ["if it is empty with 200", 200, [], "DeserializationError"],
+  ];
+  for (const [name, statusCode, chunks, errorName] of answers)
+    it(name, async () => {
+      const controller = { abort() {} };
+      const dispatcher = {
+        dispatch(_options: object, handler: Dispatcher.DispatchHandler): boolean {
+          handler.onRequestStart?.(controller as unknown as Dispatcher.DispatchController, {});
+          handler.onResponseStart?.(controller as unknown as Dispatcher.DispatchController, statusCode, {}, "");
+          for (const chunk of [...(chunks.length ? chunks : [Buffer.from(statusCode === 200 ? "" : "[]")])])
+            handler.onResponseData?.(controller as unknown as Dispatcher.DispatchController, chunk);
+          handler.onResponseEnd?.(controller as unknown as Dispatcher.DispatchController, {});
+          return true;
+        },
+      };
+      const { actions } = new KibanaClient({ node: "http://k.invalid", dispatcher });
+      const call = chunks.length ? actions.delete({ id: "c" }) : actions.getAll();
+      const error = await failure(call);
+      assert.deepEqual([error.name, error.outcome], [errorName, "unknown"]);
+    });
 });
 
 it("a dispatcher's error may have a code of any kind", async () => {

@@ -161,6 +161,13 @@ describe("a document is refused before anything is sent, and the message names t
 
 describe("a document goes through:", () => {
   const twice = { shared: true };
+  const itself = {
+    b: 1,
+    toJSON() {
+      return this;
+    },
+  };
+  const textOf = Object.assign(Buffer.from("t"), { toJSON: () => ({ type: "text", text: "t" }) });
   const accepted: [name: string, document: object, json: string][] = [
     ["text, numbers, booleans and null", { a: "ż", b: 1.5, c: true, d: null }, '{"a":"ż","b":1.5,"c":true,"d":null}'],
     ["nested objects and arrays", { a: [{ b: [[]] }] }, '{"a":[{"b":[[]]}]}'],
@@ -191,11 +198,37 @@ describe("a document goes through:", () => {
       { a: { type: "Buffer", data: [1] }, at: new Date(0) },
       '{"a":{"type":"Buffer","data":[1]},"at":"1970-01-01T00:00:00.000Z"}',
     ],
+    ["a toJSON of its own that gives the object itself", { a: itself }, '{"a":{"b":1}}'],
+    [
+      "a toJSON and a then that are no functions",
+      { a: { toJSON: 5, ...Object.fromEntries([["then", 1]]) } },
+      '{"a":{"toJSON":5,"then":1}}',
+    ],
+    ["binary data of which a toJSON gives a text", { a: textOf }, '{"a":{"type":"text","text":"t"}}'],
     ["an Error with toJSON", { e: Object.assign(new Error("m"), { toJSON: () => "m" }) }, '{"e":"m"}'],
   ];
   for (const [name, document, json] of accepted)
     it(name, async (t) => {
       assert.equal(await send(t, document), json);
+    });
+
+  const deep = (depth: number): object => (depth === 0 ? {} : { a: deep(depth - 1) });
+  const data = { a: "a", b: 1, c: true, d: null, e: [[1, "a"], {}], f: { g: [] }, deep: deep(95) };
+  const slow: [name: string, document: object][] = [
+    ["a toJSON", { a: { toJSON: () => 1 } }],
+    ["undefined", { a: undefined }],
+    ["an instance", { a: new Point() }],
+    ["more than 100 levels", { a: [[deep(100)]] }],
+  ];
+  for (const [name, document, isSlow] of [
+    ["plain data", data, false] as const,
+    ...slow.map((row) => [...row, true] as const),
+  ])
+    it(`${name} is written ${isSlow ? "value by value, and checked" : "as fast as JSON.stringify does it"}`, async (t) => {
+      const { mock } = t.mock.method(JSON, "stringify");
+      await send(t, document);
+      const [, replacer] = mock.calls.find(({ arguments: [value] }) => Object(value).params)?.arguments ?? [];
+      assert.equal(typeof replacer, isSlow ? "function" : "undefined");
     });
 
   it("toJSON is called once, with its key", async (t) => {

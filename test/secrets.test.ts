@@ -252,7 +252,7 @@ describe("what a dispatcher says shows no credential:", () => {
     }
     const unreadable = Object.defineProperty(new Error("no"), "data", { enumerable: true, get: () => assert.fail() });
     assert.equal((await failure(client(failing(unreadable)).actions.getAll())).cause, undefined);
-    const harmless = new Error("no");
+    const harmless = Object.assign(new Error("no"), { data: null });
     assert.equal((await failure(client(failing(harmless)).actions.getAll())).cause, harmless);
   });
 });
