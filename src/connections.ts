@@ -55,11 +55,10 @@ async function loadAgent(): Promise<typeof Agent> {
   try {
     return (await import("undici")).Agent;
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const isMissing = code === "ERR_MODULE_NOT_FOUND";
+    const isMissing = (cause as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND";
     const fix = isMissing
-      ? " Install kbn-connectors again, with its dependencies."
-      : ' If this program is bundled, keep undici out of the bundle: external: ["undici"].';
-    throw new ConfigurationError(`undici cannot be loaded: ${message}${code && !isMissing ? "" : fix}`, { cause });
+      ? "Install kbn-connectors again, with its dependencies."
+      : 'If this program is bundled, keep undici out of the bundle: external: ["undici"].';
+    throw new ConfigurationError(`undici cannot be loaded: ${(cause as Error).message} ${fix}`, { cause });
   }
 }
