@@ -115,7 +115,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   #answered(text: string | undefined): void {
-    if (!this.#answer) return; // the deadline ends it
+    if (!this.#answer || this.#ended) return; // without an answer, the deadline ends the call
     this.#end();
     this.#caller.resolve(Object.assign(this.#answer, { text }));
   }
