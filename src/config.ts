@@ -159,7 +159,7 @@ function readVariables(path: string): Variables {
   const text = reading(path, () => statSync(path).isFile() && readFileSync(path, "utf8")) || "";
   if (text.includes("\0") || text.includes("\uFFFD"))
     refuse(`${path}: not UTF-8 text (UTF-16, perhaps, as an old PowerShell writes it). Save it as UTF-8.`);
-  return parse(text.replace(/^\uFEFF/, ""));
+  return parse(text);
 }
 
 /** Undefined if there is nothing at that path. */
