@@ -11,8 +11,8 @@ import {
   KibanaError,
   ResponseError,
 } from "kbn-connectors";
-import { Agent, type Dispatcher, interceptors } from "undici";
-import { begin, failure, sendJson, serve } from "./server.ts";
+import { Agent, interceptors } from "undici";
+import { begin, controller, dispatching, failure, sendJson, serve } from "./server.ts";
 
 const classes: Record<string, unknown> = surface;
 
@@ -232,17 +232,9 @@ describe("an interceptor's error that carries an answer", () => {
   });
 
   it("of an answer that began well is a ConnectionError", async () => {
-    const dispatcher = {
-      dispatch(_options: object, handler: { onResponseError(controller: null, error: Error): void }) {
-        const error = Object.assign(new Error("ETag mismatch"), {
-          statusCode: 206,
-          headers: {},
-          code: "UND_ERR_REQ_RETRY",
-        });
-        handler.onResponseError(null, error);
-        return true;
-      },
-    };
+    const facts = { statusCode: 206, headers: {}, code: "UND_ERR_REQ_RETRY" };
+    const mismatch = Object.assign(new Error("ETag mismatch"), facts);
+    const dispatcher = dispatching((handler) => handler.onResponseError(controller, mismatch));
     const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
     assert.ok(error instanceof ConnectionError && error.code === "UND_ERR_REQ_RETRY");
   });
@@ -257,12 +249,7 @@ describe("an interceptor's error that carries an answer", () => {
       [new Error(""), /->\s*$/, undefined],
     ];
     for (const [cause, said, code] of errors) {
-      const dispatcher = {
-        dispatch(_options: object, handler: { onResponseError(controller: null, error: Error): void }) {
-          handler.onResponseError(null, cause);
-          return true;
-        },
-      };
+      const dispatcher = dispatching((handler) => handler.onResponseError(controller, cause));
       const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
       assert.match(error.message, said);
       assert.deepEqual(["code" in error, (error as ConnectionError).code], [code !== undefined, code]);
@@ -270,25 +257,20 @@ describe("an interceptor's error that carries an answer", () => {
   });
 
   it("an answer without a reason phrase shows none", async () => {
-    const dispatcher = {
-      dispatch(_options: object, handler: Dispatcher.DispatchHandler) {
-        handler.onResponseStart?.({} as Dispatcher.DispatchController, 500, {});
-        handler.onResponseData?.({} as Dispatcher.DispatchController, Buffer.from("why"));
-        handler.onResponseEnd?.({} as Dispatcher.DispatchController, {});
-        return true;
-      },
-    };
+    const dispatcher = dispatching((handler) => {
+      handler.onResponseStart(controller, 500, {});
+      handler.onResponseData(controller, Buffer.from("why"));
+      handler.onResponseEnd(controller, {});
+    });
     const { message } = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
     assert.equal(message, "GET /api/actions/connectors -> 500: why");
   });
 
   it("a thrown string, or nothing, is a ConnectionError", async () => {
     for (const reason of ["no error at all", null, { toString: 1 }]) {
-      const dispatcher = {
-        dispatch(): boolean {
-          throw reason;
-        },
-      };
+      const dispatcher = dispatching(() => {
+        throw reason;
+      });
       const error = await failure(new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll());
       assert.ok(error instanceof ConnectionError && error.outcome === "not-applied");
     }

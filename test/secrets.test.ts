@@ -10,7 +10,7 @@ import {
   type ResponseError,
 } from "kbn-connectors";
 import { MockAgent } from "undici";
-import { failure, sendJson, serve } from "./server.ts";
+import { controller, dispatching, failure, sendJson, serve } from "./server.ts";
 
 const password = "hunter2-correct-horse";
 const encoded = Buffer.from(`id:${password}`).toString("base64");
@@ -207,12 +207,7 @@ describe("the same class, outcome and hint whatever the credentials are:", () =>
 });
 
 describe("what a dispatcher says shows no credential:", () => {
-  const failing = (error: Error) => ({
-    dispatch(_options: object, handler: { onResponseError(controller: null, error: Error): void }) {
-      handler.onResponseError(null, error);
-      return true;
-    },
-  });
+  const failing = (error: Error) => dispatching((handler) => handler.onResponseError(controller, error));
   const client = (dispatcher: KibanaClientOptions["dispatcher"]) =>
     new KibanaClient({ node: "http://kibana.invalid", auth: basicAuth(password), dispatcher });
 

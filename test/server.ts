@@ -5,7 +5,8 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from "nod
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { inspect } from "node:util";
-import { KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
+import { type Dispatching, KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
+import type { Dispatcher } from "undici";
 import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
 
 /** A request as it stood on the wire. */
@@ -54,6 +55,19 @@ export async function listen(t: TestContext, server: Server): Promise<number> {
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
 }
+
+/** A dispatcher that sends nothing, and reports to the client what undici itself never would. */
+export function dispatching(report: (handler: Required<Dispatcher.DispatchHandler>) => void): Dispatching {
+  return {
+    dispatch(_options, handler) {
+      report(handler as Required<Dispatcher.DispatchHandler>);
+      return true;
+    },
+  };
+}
+
+/** What the handlers of `dispatching` are given to abort with. */
+export const controller = { abort() {} } as unknown as Dispatcher.DispatchController;
 
 /** The error with which a call ends. */
 export async function failure(call: Promise<unknown>): Promise<KibanaError> {
