@@ -73,6 +73,12 @@ export function startChild(command: string, args: readonly string[], { env, cwd,
   };
 }
 
+/** How to run npm: the one that started this process, or the one on the path. Windows cannot start npm by its name. */
+export function npm(...args: string[]): [command: string, args: string[]] {
+  const { npm_execpath } = process.env;
+  return npm_execpath ? [process.execPath, [npm_execpath, ...args]] : ["npm", args];
+}
+
 /** A folder outside the repository, until the test file ends. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "kbn-connectors-")));
@@ -81,8 +87,8 @@ export function temporaryFolder(): string {
 }
 
 /**
- * A module of the repository with all that it imports, as one file: .cjs for CommonJS, .mjs for ESM. To load them file by file
- * would take most of the time of the tests.
+ * A module of the repository with all that it imports, as one file: .cjs for CommonJS, .mjs for ESM. Loading it file by file
+ * would take most of the tests' time.
  */
 export function bundle(module: string, outfile = join(temporaryFolder(), "bundle.cjs")): string {
   // Most runs of the example end without Elasticsearch's client, which takes longer to load than all the rest.
@@ -108,7 +114,7 @@ export function bundle(module: string, outfile = join(temporaryFolder(), "bundle
   return outfile;
 }
 
-/** How node runs a program of the repository as a bundle. That it runs as it is, too, is tested where that is the subject. */
+/** How node runs a program of the repository as a bundle. Some tests run the source itself, by tsx or as a package. */
 export function compile(program: string, name = "program.cjs"): string[] {
   // Without V8's second compiler, which would spend 0.1 s of each child on undici's parser.
   return ["--liftoff-only", bundle(program, join(temporaryFolder(), name))];

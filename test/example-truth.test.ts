@@ -204,7 +204,7 @@ describe("failing", { concurrency: 4, timeout: 60_000 }, () => {
       if (step === "read") assert.doesNotMatch(run.stdout, /✓ Document verified/);
       assert.equal(run.stdout.includes("🎉"), step === "delete" || step === "look");
       if (step === "delete" || step === "look")
-        assert.equal(run.stdout.includes("✓ Connector deleted"), exitCode === 0);
+        assert.equal(run.stdout.includes("✓ Connector deleted (confirmed)\n"), exitCode === 0);
     });
 
   it("at nothing, it succeeds, and each request is made once", async (t) => {

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { startChild } from "./child.ts";
+import { npm, startChild } from "./child.ts";
 import { begin } from "./server.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -41,9 +41,7 @@ before(async () => {
   ])
     cpSync(join(root, name), join(copy, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction");
-  const { npm_execpath: npm } = process.env; // of `npm test`; Windows cannot start npm by its name
-  const command: [string, ...string[]] = npm ? [process.execPath, npm] : ["npm"];
-  await run(copy, command[0], [...command.slice(1), "pack", "--pack-destination", folder], { HOME: folder });
+  await run(copy, ...npm("pack", "--pack-destination", folder), { HOME: folder });
   await run(folder, "tar", ["-xzf", "kbn-connectors-0.2.0.tgz"]);
 });
 after(() => rmSync(folder, { recursive: true }));

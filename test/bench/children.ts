@@ -47,9 +47,3 @@ export async function run(
   if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}:\n${output}`);
   return { milliseconds, output };
 }
-
-/** npm that started this program, or the one of the path. */
-export async function npm(...args: string[]): Promise<void> {
-  const { npm_execpath } = process.env;
-  await (npm_execpath ? run(process.execPath, [npm_execpath, ...args]) : run("npm", args));
-}

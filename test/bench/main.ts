@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { npm } from "../child.ts";
 import { measureCalls } from "./calls.ts";
-import { answerOf, npm, root, run, start } from "./children.ts";
+import { answerOf, root, run, start } from "./children.ts";
 import { measureSizes } from "./sizes.ts";
 import { measureStart } from "./startup.ts";
 import { type Row, table } from "./statistics.ts";
@@ -12,7 +13,7 @@ import { type Row, table } from "./statistics.ts";
 const { values: options } = parseArgs({ options: { nodes: { type: "boolean" } } });
 
 const tsc = `${root}node_modules/typescript/bin/tsc`;
-await npm("run", "build");
+await run(...npm("run", "build"));
 await run(process.execPath, [tsc, "-p", "test/bench/tsconfig.json"]);
 
 const [processor] = cpus();
@@ -42,7 +43,7 @@ async function onEachNode(origin: string): Promise<Row[]> {
     for (const version of ["20", "22", "24", "26"]) {
       const prefix = join(folder, version);
       const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
-      await npm("install", "--no-audit", "--no-fund", "--prefix", prefix, `${name}@${version}`);
+      await run(...npm("install", "--no-audit", "--no-fund", "--prefix", prefix, `${name}@${version}`));
       rows.push(...(await measureStart(origin, join(prefix, "node_modules", name, "bin/node"), 15)));
     }
   } finally {
