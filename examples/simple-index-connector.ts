@@ -125,7 +125,7 @@ function reportFailure(error: unknown) {
   if (error instanceof KibanaError && error.hint) console.error(`  ${error.hint}`);
   if (error instanceof ConnectionError && error.code === "ECONNREFUSED") console.error("  No Kibana? npm run demo");
   if (error instanceof KibanaError && error.outcome === "not-applied") left.pending = {}; // the server did nothing
-  Object.assign(left.known, left.pending); // the next change replaces what is pending
+  Object.assign(left.known, left.pending); // kept: the next change replaces what is pending
 }
 
 function readFlags(): boolean | undefined {
@@ -140,7 +140,7 @@ function readFlags(): boolean | undefined {
     console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
     process.exitCode = 2;
   }
-  return process.exit(); // with process.exitCode
+  return process.exit(); // 2 after a wrong flag, 0 after --help
 }
 
 const openOutputs = new Set([process.stdout, process.stderr]);

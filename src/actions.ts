@@ -27,7 +27,7 @@ export type CreateRequest<Type extends string = string> = {
   connector_type_id: Type;
   /**
    * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 takes a
-   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9` and, in between, `-`. At most 36 characters. Default: Kibana makes one.
+   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9`, and `-` between them. At most 36 characters. Default: Kibana makes one.
    */
   id?: string;
 } & Field<"config", ConfigOf<Type>> &
@@ -47,7 +47,7 @@ export interface ExecuteRequest<Type extends string = string> {
 }
 
 /**
- * The connectors API. Kibana's paths call connectors actions. Every method answers `{ body, statusCode, headers }`. It
+ * The connectors API. In Kibana's paths, connectors are called `actions`. Every method answers `{ body, statusCode, headers }`. It
  * rejects with a `KibanaError`, or with the reason of the `signal` that you passed. No request is ever repeated. Besides the
  * errors that a method names, any may throw those of the connection, of credentials and of a Kibana that is not ready.
  */
@@ -139,7 +139,7 @@ export class Actions {
    * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too, and some versions say `ok` although
    * Elasticsearch refused documents; both reject.
    *
-   * `params.documents`, if it is an array, is taken for documents of an `.index` connector, and each has to be written.
+   * If `params.documents` is an array, it counts as documents of an `.index` connector, and each of them has to be written.
    *
    * @throws {ConnectorExecutionError} the run failed; of several documents, some may have been written
    * @throws {NotFoundError} no such connector in this space

@@ -15,7 +15,7 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections stay open between calls, and do not keep the process alive; one that is being opened does, at most 10 seconds.
+ * Connections stay open between calls, and do not keep the process alive. Opening one does, for at most 10 seconds.
  */
 export class KibanaClient {
   /** The connectors API. */
@@ -45,10 +45,11 @@ export class KibanaClient {
   }
 
   /**
-   * Waits for the calls under way, at most for their `requestTimeout`, and for a connection that is being opened, at most 10
-   * seconds, and closes all connections. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
-   * The connections of a `dispatcher` that you passed, and those that a {@link space} client shares, stay open: then it does
-   * not wait.
+   * Waits for the calls under way, then closes the connections. A call ends within its `requestTimeout`; a connection that is
+   * still being opened, within 10 seconds. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
+   *
+   * The connections of a `dispatcher` that you passed, and those that a {@link space} client shares, stay open. In these cases
+   * it does not wait.
    */
   close(): Promise<void> {
     return this.#connections.close();

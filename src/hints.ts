@@ -66,7 +66,7 @@ export const hints: readonly Hint[] = [
   { status: /403/, said: /license/, hint: "actions.listTypes() tells which connector types this licence allows; .index needs only the basic one." },
   // The request
   { status: /413/, hint: "{requestBytes} bytes were sent; Kibana takes 1 MiB (server.maxPayload), proxies often less. Send fewer documents per run, or use helpers.bulk of @elastic/elasticsearch." },
-  { said: /Predefined IDs are not allowed|\[request params\.id\]/, hint: "As an id, Kibana 8.8 to 9.3 takes only a UUID (version 1 to 5; not 6 or 7), and 9.4 and later a-z, 0-9 and, in between, -, at most 36 characters. A lower-case crypto.randomUUID() fits both." },
+  { said: /Predefined IDs are not allowed|\[request params\.id\]/, hint: "As an id, Kibana 8.8 to 9.3 takes only a UUID (version 1 to 5; not 6 or 7), and 9.4 and later at most 36 of a-z and 0-9, with - between them. A lower-case crypto.randomUUID() fits both." },
   { said: /in a preconfigured action|Preconfigured action/, hint: "That connector is defined in kibana.yml (is_preconfigured: true): it can be run, but not created, changed or deleted." },
   { said: /\bsystem action/i, hint: "System connectors belong to Kibana: they cannot be created, changed, deleted or run through this API." },
   { request: /PUT /, status: /400/, said: /error validating/, hint: "An update replaces everything: send name, config and secrets completely." },

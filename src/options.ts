@@ -44,8 +44,8 @@ export interface KibanaClientOptions {
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
-   * You close it. If it repeats requests, the `outcome` of an error speaks of the last try. Default: an Agent, which reads no
-   * proxy from the environment.
+   * You close it. If it repeats requests, the `outcome` of an error is that of the last attempt. Default: an Agent, which
+   * reads no proxy from the environment.
    */
   dispatcher?: Dispatching | undefined;
 }
@@ -202,7 +202,7 @@ export function checkTimeout(timeout: number | undefined, fallback: number): num
   refuse(`requestTimeout ${String(timeout)}: must be a positive number of milliseconds, at most ${longestTimeout}.`);
 }
 
-/** On these, the client or the connection decides. */
+/** Headers that the client or the connection decides on. */
 const reserved =
   /^(accept-encoding|connection|content-length|content-type|expect|host|kbn-xsrf|keep-alive|te|trailer|transfer-encoding|upgrade)$/;
 

@@ -1,5 +1,5 @@
 // Turns a request into JSON, and refuses what JSON would change.
-import * as types from "node:util/types"; // to import node:util would load much else, workers among it
+import * as types from "node:util/types"; // node:util would also load workers and streams
 import { SerializationError } from "./errors.ts";
 import { isPlain } from "./options.ts";
 import { words } from "./shown.ts";

@@ -57,11 +57,11 @@ export class Redactor {
   /** Whether a text anywhere in an error is, or would print, a credential. */
   isIn(error: unknown): boolean {
     try {
-      const { inspect } = process.getBuiltinModule("node:util"); // to import it would load workers and more at the start
+      const { inspect } = process.getBuiltinModule("node:util"); // an import would also load workers and streams
       const printed = inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null });
       return everythingIn([error, printed]).some((text) => typeof text === "string" && this.text(text) !== text);
     } catch {
-      return true; // a getter threw, or Node is older than 22.3: nobody knows
+      return true; // it cannot be examined: a getter threw, or this is Node 22.0 to 22.2
     }
   }
 }
@@ -91,7 +91,7 @@ function everythingIn(value: unknown): unknown[] {
   return [...all];
 }
 
-/** Each secret as it is, in JSON of several makers, in JSON within JSON, and as these are printed; the longest first. */
+/** Each secret as it is, in JSON as different languages write it, in JSON within JSON, and as printed; the longest first. */
 function formsOf(secrets: readonly string[]): string[] {
   const encode = (text: string) => JSON.stringify(text).slice(1, -1);
   const escaped = (text: string, characters: RegExp) =>

@@ -26,7 +26,7 @@ async function sandboxFor(t: TestContext, options: SandboxOptions = {}) {
   return sandbox;
 }
 
-/** For what does not depend on the document being read back: it takes the example as long as all the rest. */
+/** Without Elasticsearch's address, the example does not read the document back, which takes as long as all the rest. */
 async function withoutElasticsearch(t: TestContext) {
   const sandbox = await sandboxFor(t);
   return Object.assign(sandbox, { env: { ...sandbox.env, ELASTICSEARCH_URL: "" } });

@@ -10,7 +10,7 @@ import { begin } from "./server.ts";
 
 after(() => assert.deepEqual(readdirSync(join(root, "examples")), ["simple-index-connector.ts"]));
 
-/** A repository with what the lane needs. The copy of the example that it runs starts fast here: it is not for tsx, and loads bundles. */
+/** A small repository for the lane. Its copy of the example loads bundles and runs without tsx, so it starts fast. */
 const root = temporaryFolder();
 const repository = resolve(import.meta.dirname, "..");
 const modules = join(root, "node_modules");

@@ -111,7 +111,7 @@ const promises: Record<string, () => Promise<void>> = {
     // A copy in which the index and the connector carry the random name.
     const source = readFileSync(join(root, "examples/simple-index-connector.ts"), "utf8");
     writeFileSync(copy, source.replaceAll("miconnectedindex", name).replace("My Connected Index Connector", name));
-    const args = [...process.execArgv, copy, "--cleanup"]; // by tsx, as this file
+    const args = [...process.execArgv, copy, "--cleanup"]; // by tsx, like this file
     const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [child.stdout, child.stderr])
@@ -293,7 +293,7 @@ async function main(): Promise<number> {
 
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => {
-    indexWasWritten = true; // perhaps
+    indexWasWritten = true; // it may have been
     void cleanUp().finally(() => process.exit(1));
   });
 main()
