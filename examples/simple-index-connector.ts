@@ -28,7 +28,7 @@ async function main() {
   console.log(`✓ Created connector: ${id}`);
 
   try {
-    // 2. Write a document. If Elasticsearch refuses it, Kibana still answers HTTP 200, but execute()
+    // 2. Write a document. If Elasticsearch refuses it, Kibana answers HTTP 200, but execute()
     // rejects. It never retries, because a retry could write the document twice.
     console.log("\nWriting document to index...");
     const { body: run } = await client.actions.execute({ id, params: { documents: [logEntry] } });

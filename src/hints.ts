@@ -22,7 +22,8 @@ export const connectionHints: Hints = {
   "ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS":
     "The certificate is for another host name, or for another time: check the clock.",
   ".*_ALERT_": "The server requires a client certificate that it trusts: pass tls: { cert, key }.",
-  "HPE_.* http:": "That is no HTTP server. If the port uses TLS, use https://. Otherwise, check the address.",
+  ".* http: .* | Response does not match":
+    "That is no HTTP server. If the port uses TLS, use https://. Otherwise, check the address.",
   ".* sent http:": "The connection broke: look before you repeat a write. If the port uses TLS, use https://.",
   "(ECONNRESET|UND_ERR_SOCKET|EPIPE|HPE_)":
     "The connection broke: look before you repeat a write. Did Kibana restart? Is a client certificate required?",
@@ -91,15 +92,16 @@ export const runHints: Hints = {
     "A run writes with your privileges: create_doc on the index, and auto_configure if it does not exist yet.",
   "[^[]*request body is required": "documents is empty: a run needs at least one document.",
   "Invalid index name|the action indices:admin": "config.index is not a valid name: correct it with actions.update().",
+  closed: "The index is closed: open it with POST <index>/_open.",
   "no such index": "Elasticsearch may not create this index by itself: create it first.",
   "(cluster_block_exception\\W.*|index \\S+ )?blocked by":
     "The disk is full, or a setting of Elasticsearch forbids writes.",
-  "closed|no write index|pipeline with id|routing is required|\\[\\w+\\]: version conflict|only write ops":
+  "no write index|pipeline with id|routing is required|\\[\\w+\\]: version conflict|only write ops":
     "A setting of the index or alias forbids this write: correct what the message names.",
   "data stream timestamp": 'A data stream needs @timestamp: send it, or set executionTimeField: "@timestamp".',
   "(\\w+_parsing_exception|failed to parse|field name|object mapping|mapp|can't merge|Limit of|cannot|The |Field )":
     "The document does not fit the mapping (GET <index>/_mapping). Of several, those that fit have been written.",
-  "$|connect|socket hang up|Request timed out|Bad Gateway|\\w*(unavailable|rejected|circuit_breaking)":
+  "error indexing documents$|connect|socket hang up|Request timed out|Bad Gateway|\\w*(unavailable|rejected|circuit_breaking)":
     "Kibana has lost its Elasticsearch, it is overloaded, or the request was too large for it.",
 };
 

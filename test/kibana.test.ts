@@ -4,9 +4,9 @@ import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { after, describe, it } from "node:test";
-import { bundle, compile, startChild, temporaryFolder } from "./child.ts";
 import { versions } from "./sandbox/versions.ts";
-import { begin } from "./server.ts";
+import { bundle, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { begin } from "./support/server.ts";
 
 after(() => assert.deepEqual(readdirSync(join(root, "examples")), ["simple-index-connector.ts"]));
 

@@ -4,8 +4,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { npm, startChild } from "./child.ts";
-import { begin } from "./server.ts";
+import { npm, startChild } from "./support/child.ts";
+import { begin } from "./support/server.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-package-"));

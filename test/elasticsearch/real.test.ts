@@ -4,9 +4,9 @@ import { randomUUID } from "node:crypto";
 import { join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { AuthenticationError, KibanaClient } from "kbn-connectors";
-import { startChild } from "../child.ts";
 import { startSandbox } from "../sandbox/sandbox.ts";
-import { begin } from "../server.ts";
+import { startChild } from "../support/child.ts";
+import { begin } from "../support/server.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const real = new URL(process.env.REAL_ELASTICSEARCH ?? "http://set-REAL_ELASTICSEARCH");
