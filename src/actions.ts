@@ -167,9 +167,10 @@ function connectorPath(id: string): string {
 /** What is wrong with a body: it has to have these fields as strings, and with these values where they are known. */
 function expecting(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
-    for (const [name, value] of Object.entries(fields)) {
+    for (const name in fields) {
       const found: unknown = Object(body)[name];
-      if (typeof found !== "string" || found !== (value ?? found)) return `${name} of the body is ${toText(found)}`;
+      if (typeof found !== "string" || found !== (fields[name] ?? found))
+        return `${name} of the body is ${toText(found)}`;
     }
     return undefined;
   };

@@ -49,7 +49,8 @@ export function exchange(
     const handler = new Handler({ resolve, reject, signal }, timeout);
     try {
       // Our deadline covers the whole exchange, so undici's own timeouts are off.
-      dispatcher.dispatch({ ...request, headersTimeout: 0, bodyTimeout: 0 }, handler);
+      const { origin, path, method, headers, body } = request;
+      dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
     } catch (error) {
       handler.onResponseError(null, error);
     }
@@ -69,7 +70,7 @@ class Handler implements Dispatcher.DispatchHandler {
   readonly #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #response = { statusCode: 0, reason: "", headers: {} };
+  #response: HttpResponse = { statusCode: 0, reason: "", headers: {}, text: undefined };
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -90,7 +91,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], reason = ""): void {
-    this.#response = { statusCode, reason, headers };
+    this.#response = { statusCode, reason, headers, text: undefined };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -98,13 +99,14 @@ class Handler implements Dispatcher.DispatchHandler {
     if (this.#size <= bodyLimit) {
       this.#chunks.push(chunk);
     } else {
-      this.#caller.resolve({ ...this.#response, text: undefined });
+      this.#caller.resolve(this.#response);
       this.#abort();
     }
   }
 
   onResponseEnd(): void {
-    this.#caller.resolve({ ...this.#response, text: Buffer.concat(this.#chunks).toString() });
+    this.#response.text = Buffer.concat(this.#chunks).toString();
+    this.#caller.resolve(this.#response);
     this.#end();
   }
 
