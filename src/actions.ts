@@ -40,10 +40,7 @@ export class Actions {
   ): Promise<KibanaResponse<Connector<Type>>> {
     const { id, ...body } = checkRequest(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    return await this.#transport.request(
-      { method: "POST", path, body: serialize(body), fault: expecting({ id, connector_type_id: undefined }) },
-      options,
-    );
+    return await this.#transport.request("POST", path, connectorFault(id), options, serialize(body));
   }
 
   /**
@@ -56,10 +53,7 @@ export class Actions {
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
     const { id } = checkRequest(request);
-    return await this.#transport.request(
-      { method: "GET", path: connectorPath(id), fault: expecting({ id, connector_type_id: undefined }) },
-      options,
-    );
+    return await this.#transport.request("GET", connectorPath(id), connectorFault(id), options);
   }
 
   /**
@@ -67,7 +61,7 @@ export class Actions {
    * most 10 000, not paged.
    */
   async getAll(options?: RequestOptions): Promise<KibanaResponse<Connector[]>> {
-    return await this.#transport.request({ method: "GET", path: "/connectors", fault: expectingList }, options);
+    return await this.#transport.request("GET", "/connectors", listFault, options);
   }
 
   /**
@@ -83,11 +77,7 @@ export class Actions {
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
     const { id, ...body } = checkRequest(request);
-    const path = connectorPath(id);
-    return await this.#transport.request(
-      { method: "PUT", path, body: serialize(body), fault: expecting({ id, connector_type_id: undefined }) },
-      options,
-    );
+    return await this.#transport.request("PUT", connectorPath(id), connectorFault(id), options, serialize(body));
   }
 
   /**
@@ -99,7 +89,7 @@ export class Actions {
   async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
     const { id } = checkRequest(request);
     const fault = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    return await this.#transport.request({ method: "DELETE", path: connectorPath(id), fault }, options);
+    return await this.#transport.request("DELETE", connectorPath(id), fault, options);
   }
 
   /**
@@ -122,16 +112,10 @@ export class Actions {
   ): Promise<KibanaResponse<ExecuteResult<Type>>> {
     const { id, params } = checkRequest(request);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
-    return await this.#transport.request(
-      {
-        method: "POST",
-        path: `${connectorPath(id)}/_execute`,
-        body: serialize({ params }),
-        fault: expecting({ connector_id: id, status: undefined }),
-        runFailure: (run) => runFailure(run, Object(params).documents),
-      },
-      options,
-    );
+    const path = `${connectorPath(id)}/_execute`;
+    const runFault = fieldFault({ connector_id: id, status: undefined });
+    const fault = (body: unknown) => runFault(body) ?? runFailure(Object(body), Object(params).documents);
+    return await this.#transport.request("POST", path, fault, options, serialize({ params }));
   }
 
   /**
@@ -145,10 +129,7 @@ export class Actions {
   ): Promise<KibanaResponse<ConnectorType[]>> {
     const { feature_id } = checkRequest(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    return await this.#transport.request(
-      { method: "GET", path: `/connector_types${query}`, fault: expectingList },
-      options,
-    );
+    return await this.#transport.request("GET", `/connector_types${query}`, listFault, options);
   }
 }
 
@@ -164,18 +145,21 @@ function connectorPath(id: string): string {
   refuse(`id: ${toText(id)} is no connector's id, which is a string, and neither empty nor "." or "..".`);
 }
 
-/** What is wrong with a body: it has to have these fields as strings, and with these values where they are known. */
-function expecting(fields: Readonly<Record<string, string | undefined>>) {
+function connectorFault(id: string | undefined) {
+  return fieldFault({ id, connector_type_id: undefined });
+}
+
+function listFault(body: unknown): string | undefined {
+  return Array.isArray(body) ? body.map(fieldFault({ id: undefined })).find(Boolean) : "it is no list";
+}
+
+/** Finds a field that is not a string in a body, or does not have the value that it must have. */
+function fieldFault(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
     for (const name in fields) {
-      const found: unknown = Object(body)[name];
-      if (typeof found !== "string" || found !== (fields[name] ?? found))
-        return `${name} of the body is ${toText(found)}`;
+      const value: unknown = Object(body)[name];
+      if (typeof value !== "string" || value !== (fields[name] ?? value)) return `its ${name} is ${toText(value)}`;
     }
     return undefined;
   };
-}
-
-function expectingList(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map(expecting({ id: undefined })).find(Boolean) : "the body is no list";
 }

@@ -74,7 +74,7 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   if (!(kibana || elasticsearch || key || username || password)) return undefined;
   // A user and a password of the environment take precedence over a key in .env.
   if (key && !(key === file.KIBANA_API_KEY && environment.KIBANA_USERNAME && environment.KIBANA_PASSWORD))
-    return { kibana, elasticsearch, auth: apiKey(key) };
+    return { kibana, elasticsearch, auth: authOf(key) };
   if (!username && !password) return { kibana, elasticsearch };
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
@@ -82,7 +82,7 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   const isComplete = [environment, file].some((place) => place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
   if (username.from !== password.from && isComplete)
     refuse(`${username.name} and ${password.name} may belong to different users. Set both in one place.`);
-  return { kibana, elasticsearch, auth: basic(username.value, password) };
+  return { kibana, elasticsearch, auth: authOf(undefined, username.value, password) };
 }
 
 /** start-local writes no user name: its password is that of `elastic`. `KIBANA_LOCAL_PASSWORD` is Kibana's own. */
@@ -99,7 +99,7 @@ function startLocal(named: Variable | undefined, cwd: string, warnings: string[]
   return {
     kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
     elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
-    auth: key ? apiKey(key) : password && basic("elastic", password),
+    auth: authOf(key, "elastic", password),
   };
 }
 
@@ -119,12 +119,10 @@ function localAddress(variables: Variables, prefix: string, usualPort: string): 
   refuse(`${address.name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
 
-function apiKey({ value, name, from }: Variable): Found["auth"] {
-  return { value: { apiKey: encodeApiKey(value, name) }, from };
-}
-
-function basic(username: string, { value, from }: Variable): Found["auth"] {
-  return { value: { username, password: value }, from };
+/** The key, or else the user and the password. */
+function authOf(key: Variable | undefined, username = "", password?: Variable): Found["auth"] {
+  if (key) return { value: { apiKey: encodeApiKey(key.value, key.name) }, from: key.from };
+  return password && { value: { username, password: password.value }, from: password.from };
 }
 
 function readVariables(cwd: string, file: string): Variables {

@@ -70,6 +70,7 @@ function stringsIn(value: unknown): string[] {
   return value instanceof Object ? Object.values(value).flatMap(stringsIn) : [];
 }
 
-function decode(base64: string): string {
+/** The text behind base64. */
+export function decode(base64: string): string {
   return Buffer.from(base64, "base64").toString();
 }

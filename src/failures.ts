@@ -1,5 +1,5 @@
 // What happened: which error, with which message, hint and outcome. Decides on the raw response, and masks what it shows.
-import { maskFor } from "./credentials.ts";
+import { decode, maskFor } from "./credentials.ts";
 import * as errors from "./errors.ts";
 import type { HttpRequest, HttpResponse, NoResponse } from "./exchange.ts";
 import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
@@ -22,17 +22,19 @@ const startingMessage =
 
 /** For a response that is not valid. `content` is its body, parsed; `fault` says what is wrong with the body of a 2xx. */
 export function responseError(request: HttpRequest, response: HttpResponse, content: unknown, fault?: string) {
-  const { statusCode, reason, headers } = response;
+  const { statusCode, reason } = response;
+  const { authorization = "none" } = request.headers;
   const said = serverMessage(response, content);
   const sender = senderOf(request, response, content, said);
+  const situation = `${statusCode} ${request.method} ${sender} ${authorization.replace(/\S+$/, decode)}`;
   const isRefused = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
     ...shown(request, response, content),
-    hint: findHint(responseHints, [`${statusCode} ${request.method} ${sender} ${userOf(request)}`, said], {
+    hint: findHint(responseHints, [situation, said], {
       origin: request.origin,
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
       bytes: Buffer.byteLength(request.body ?? ""),
-      retryAfter: /^\d+$/.exec(String(headers["retry-after"]))?.[0] ?? "a few",
+      retryAfter: /^\d+$/.exec(String(response.headers["retry-after"]))?.[0] ?? "a few",
     }),
     outcome: isRefused || sender === "starting" ? "not-applied" : "unknown",
   } as const;
@@ -43,12 +45,8 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
 }
 
 /** For a run that failed although the status is 2xx. */
-export function runError(
-  request: HttpRequest,
-  response: HttpResponse,
-  content: unknown,
-  { message, said }: RunFailure,
-) {
+export function runError(request: HttpRequest, response: HttpResponse, content: unknown, failure: RunFailure) {
+  const { message, said } = failure;
   const details = {
     ...shown(request, response, content),
     hint: findHint(runHints, [said.replace(/^(\[\d+:\d+\] )?(failed to parse: )?/, "")]),
@@ -69,15 +67,13 @@ export function connectionError(request: HttpRequest, { error, sent }: NoRespons
   const { origin } = request;
   const { protocol, port: ownPort } = new URL(origin);
   const peer = port === undefined || ownPort === String(port) ? "Kibana" : "proxy";
+  const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`;
   const said = toText(message);
   const printed = `${said} ${toText({ ...cause })}`;
   const details = {
     // Dropped if it would show a credential.
     cause: maskFor(request)(printed) === printed ? error : undefined,
-    hint: findHint(connectionHints, [`${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`, said], {
-      origin,
-      peer: `${address}:${port}`,
-    }),
+    hint: findHint(connectionHints, [situation, said], { origin, peer: `${address}:${port}` }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
   const text = messageOf(request, said);
@@ -90,12 +86,12 @@ export function connectionError(request: HttpRequest, { error, sent }: NoRespons
 function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown, said: string) {
   if (statusCode === 503 && startingMessage.test(said)) return "starting";
   if (isRecord(content) && content.statusCode === statusCode) {
-    const id = decodeURIComponent(/\/api\/actions\/connector\/([^/]*)/.exec(path)?.[1] ?? "");
+    const id = decodeURIComponent(/\/connector\/([^/]+)(\/_execute)?$/.exec(path)?.[1] ?? "");
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
     return statusCode === 404 && isMissing ? "Kibana-without-it" : "Kibana";
   }
-  const isElasticsearch = isRecord(Object(content).error) || said.startsWith("no handler found for uri");
-  if (isElasticsearch || headers["x-elastic-product"] === "Elasticsearch") return "Elasticsearch";
+  if (isRecord(Object(content).error) || headers["x-elastic-product"] || /^no handler found/.test(said))
+    return "Elasticsearch";
   return said.startsWith("an HTML page") ? "page" : "other";
 }
 
@@ -109,12 +105,6 @@ function serverMessage({ headers, text }: HttpResponse, content: unknown): strin
   }
   const [isPage, title = ""] = /^\s*<(?:.*?<title>([^<]*))?/is.exec(text) ?? [];
   return isPage ? `an HTML page ${title}`.trim() : toText(content);
-}
-
-/** The scheme of the credentials, and the user. */
-function userOf({ headers: { authorization = "none" } }: HttpRequest): string {
-  const [scheme, token = ""] = authorization.split(" ");
-  return `${scheme} ${scheme === "Basic" ? Buffer.from(token, "base64").toString().split(":")[0] : ""}`;
 }
 
 /** One line, without the credentials of the call. */

@@ -17,61 +17,50 @@ export const connectionHints: Hints = {
     "{origin} does not accept connections. Check the address, the network, the firewall and the VPN.",
   "\\w*TIMEOUT": "Kibana may still carry out the request: look before you repeat it. requestTimeout sets the limit.",
   "EPROTO|ERR_SSL_(WRONG|PACKET)": "That port does not use TLS. If it is Kibana's, use http:// instead of https://.",
-  ".*(SELF_SIGNED|UNABLE_TO_)":
-    "Trust its authority: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca } with the file's contents.",
-  "ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS":
-    "The certificate is for another host name, or for another time: check the clock.",
+  ".*(SELF_SIGNED|UNABLE_TO_)": "Trust its authority: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca } with the contents.",
+  "ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS": "The certificate is for another host name, or for another time.",
   ".*_ALERT_": "The server requires a client certificate that it trusts: pass tls: { cert, key }.",
-  ".* http: .* | Response does not match":
-    "That is no HTTP server. If the port uses TLS, use https://. Otherwise, check the address.",
+  ".* http: .* | Response does not match": "That is no HTTP server. If the port uses TLS, use https://.",
   ".* sent http:": "The connection broke: look before you repeat a write. If the port uses TLS, use https://.",
   "(ECONNRESET|UND_ERR_SOCKET|EPIPE|HPE_)":
     "The connection broke: look before you repeat a write. Did Kibana restart? Is a client certificate required?",
   "UND_ERR_INVALID_ARG.* | invalid on": "dispatcher: must be of undici 7 or 8.",
 };
 
-/** Situation: `<status> <method> <sender> <scheme of the credentials> <user>`, such as `401 GET Kibana Basic elastic`. */
+/** Situation: `<status> <method> <sender> <credentials, decoded>`, such as `401 GET Kibana Basic elastic:changeme`. Never shown. */
 export const responseHints: Hints = {
-  ".* .* Elasticsearch ":
-    "{origin} is Elasticsearch. Kibana's port is usually 5601, its host name has .kb. instead of .es.",
+  "... \\w+ Elasticsearch ": "{origin} is Elasticsearch. Kibana usually has port 5601, or .kb. instead of .es.",
   ".* | .{0,60}HTTP request.{0,20} HTTPS (server|port)": "That port uses TLS: use https:// instead of http://.",
   "407 ": "The proxy of your dispatcher needs credentials.",
   "50[24] ": "A proxy got no response from Kibana, which may have carried out the request: look before you repeat it.",
-  "200 \\w+ page ":
-    "A web page instead of Kibana's API. Is Kibana starting? Try again in a minute, then check the address.",
-  "(?!413|503).* page ":
-    "A web page instead of Kibana's API: a login page or a proxy. Check the address and the base path.",
+  "200 \\w+ page ": "A web page, not Kibana's API. Is Kibana starting? If not, check the address.",
+  "(?!413|503)... \\w+ page ": "A web page, not Kibana's API: a login page or a proxy. Check the address.",
   "3.. ": "Redirects are not followed, because they would take the credentials along. Use Kibana's own address.",
   "503 \\w+ starting ": "Kibana is starting. Nothing was done: try again in {retryAfter} seconds.",
   "503 ": "Kibana, its Elasticsearch or the proxy in front of it is not available. Check them, and try again later.",
   "403 .* | Actions is unavailable": "Kibana has lost its Elasticsearch, and with it the licence. Check Elasticsearch.",
   "4.. .* | (index \\S+ )?blocked by: \\[TOO_MANY": "The disk of Elasticsearch is full. Free some space or add a disk.",
-  "4.. .* | (index \\S+ )?blocked by: ":
-    "A setting of Elasticsearch (blocks.write, read_only) forbids writes, not a privilege.",
+  "4.. .* | (index \\S+ )?blocked by: ": "A setting of Elasticsearch, not a privilege, forbids writes.",
   "429 ": "The server is overloaded. Send less at once, and wait before you try again.",
   "401 \\w+ \\S+ none":
     "No credentials were sent. Pass auth, or set KIBANA_API_KEY in the environment or in .env of the working directory.",
-  "40[13] .* Basic kibana_system$":
-    "kibana_system is Kibana's own user, without privileges here. Use another, such as elastic.",
+  "40[13] \\w+ \\S+ Basic kibana_system:": "That user is Kibana's own. Use another, such as elastic.",
   "401 .* | Unauthorized$": "Kibana could not check the credentials. Is Elasticsearch up? Look there first.",
   "401 \\w+ \\S+ (ApiKey|Bearer)":
     "The key or token has expired, is invalidated or belongs elsewhere. Stack Management > API keys makes a new key.",
   "401 ": "The user or password is wrong (start-local: elastic, ES_LOCAL_PASSWORD), or Elasticsearch is just starting.",
   "403 .* | Unauthorized to (get|execute)": 'Missing privilege: "Actions and Connectors: Read" in the space "{space}".',
   "403 .* | Unauthorized to ": 'Missing privilege: "Actions and Connectors: All" in the space "{space}".',
-  "403 .* | [Aa]ction type ":
-    "The licence or kibana.yml excludes this type: actions.listTypes() says which are enabled.",
+  "403 .* | [Aa]ction type ": "The licence or kibana.yml excludes this type. See actions.listTypes().",
   "413 ": "{bytes} bytes were sent; Kibana accepts 1 MiB (server.maxPayload). Send fewer documents per run.",
   "400 .* | (Predefined IDs|\\[request params\\.id\\])":
     "An id is a UUID (version 1 to 5) in Kibana 8.8 to 9.3, later up to 36 of a-z, 0-9 and -. crypto.randomUUID() fits.",
-  "400 .* | (This .* already exists in a p|P)reconfigured":
-    "It is defined in kibana.yml: it can be run, but not changed.",
+  "400 .* | (This .* already exists in a p|P)reconfigured": "It is defined in kibana.yml. It can only be run.",
   "400 .* | (Execution of s|S)ystem action": "It belongs to Kibana: it cannot be changed, or run through this API.",
   "400 PUT": "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep.",
   "400 .* | (\\[[\\d:]+\\] )?failed to parse field \\[action\\.name": "The name is too long for Kibana.",
   "400 .* | Action type ": "actions.listTypes() lists the connector types of this Kibana.",
-  "404 \\w+ Kibana-without-it ":
-    'Not in the space "{space}". A connector is in one space only: client.space(id) searches another.',
+  "404 \\w+ Kibana-without-it ": 'It is not in the space "{space}". client.space(id) searches another one.',
   "404 .* | Not Found$":
     "No such path. node must be what stands before /app in Kibana's address. Your own ids need Kibana 8.8, all else 7.13.",
   "409 PUT": "The connector was changed at the same moment. Read it again, then repeat the update.",
@@ -82,20 +71,17 @@ export const responseHints: Hints = {
 
 /** Situation: what Kibana or Elasticsearch said about the run, without the position in the JSON. */
 export const runHints: Hints = {
-  "error validating (action|connector) type":
-    "The connector lacks valid config or secrets: send them with actions.update().",
+  "error validating (action|connector) type": "Its config or secrets are not valid. Send them with actions.update().",
   failure_store: "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed.",
   noop: "An ingest pipeline of the index (index.default_pipeline, index.final_pipeline) drops documents like this one.",
-  "(security_exception\\W.*)?unable to authenticate":
-    "Elasticsearch is just starting, or the credentials have expired.",
+  "(security_exception\\W.*)?unable to authenticate": "Elasticsearch is starting, or the credentials have expired.",
   "security_exception|action \\[":
     "A run writes with your privileges: create_doc on the index, and auto_configure if it does not exist yet.",
   "[^[]*request body is required": "documents is empty: a run needs at least one document.",
   "Invalid index name|the action indices:admin": "config.index is not a valid name: correct it with actions.update().",
   closed: "The index is closed: open it with POST <index>/_open.",
   "no such index": "Elasticsearch may not create this index by itself: create it first.",
-  "(cluster_block_exception\\W.*|index \\S+ )?blocked by":
-    "The disk is full, or a setting of Elasticsearch forbids writes.",
+  "(cluster_block_exception\\W.*|index \\S+ )?blocked by": "The disk is full, or a setting forbids writes.",
   "no write index|pipeline with id|routing is required|\\[\\w+\\]: version conflict|only write ops":
     "A setting of the index or alias forbids this write: correct what the message names.",
   "data stream timestamp": 'A data stream needs @timestamp: send it, or set executionTimeField: "@timestamp".',

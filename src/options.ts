@@ -47,25 +47,15 @@ export interface RequestOptions {
   headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** The options of a client, checked. */
-export interface Settings {
-  /** Such as `http://localhost:5601`, without a path. */
-  origin: string;
-  /** Base path and space. */
-  prefix: string;
-  headers: Record<string, string>;
-  timeout: number;
-  tls: TlsOptions | undefined;
-  dispatcher: DispatcherLike | undefined;
-}
+/** The options of a client, checked. `prefix` is base path and space. */
+export type Settings = ReturnType<typeof checkOptions>;
 
-export function checkOptions(options: KibanaClientOptions): Settings {
+export function checkOptions(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
   const { origin, basePath } = checkNode(node);
   const headers = lowerCase(options.headers);
-  if (auth !== undefined && headers.authorization !== undefined)
-    refuse("auth: there is also a header authorization. Pass one of them.");
+  if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
     origin,
@@ -85,7 +75,7 @@ export function refuse(message: string): never {
 export function checkNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
   const text = toText(node).trim();
   if (/[@?#]/.test(text))
-    refuse(`${name}: contains @, ? or #. Pass credentials as auth, and only the part of the address before /app.`);
+    refuse(`${name}: contains @, ? or #. Pass the part before /app, and credentials separately, as auth.`);
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text))
     refuse(`${name}: must be an address that begins with http:// or https://, such as http://localhost:5601.`);
   const { origin, pathname } = new URL(text);
@@ -95,7 +85,7 @@ export function checkNode(node: string | URL, name = "node"): { origin: string; 
 export function checkSpace(space: string, name = "space"): string {
   if (typeof space === "string" && /^[a-z0-9_-]+$/.test(space)) return space;
   refuse(
-    `${name}: ${toText(space)} is no space's id, which has only a-z, 0-9, _ and -, as in Kibana's address /s/<id>.`,
+    `${name}: ${toText(space)} is no space's id, as in the address of Kibana: /s/<id>. It has only a-z, 0-9, _, -.`,
   );
 }
 

@@ -13,19 +13,6 @@ export interface KibanaResponse<Body> {
   headers: Record<string, string | string[] | undefined>;
 }
 
-/** A call of the API, and which response is valid. */
-export interface Call {
-  method: HttpRequest["method"];
-  /** Below `/api/actions`, encoded. */
-  path: string;
-  /** JSON. */
-  body?: string;
-  /** What is wrong with a body; undefined if it is what the API returns. The body of a 204 is undefined. */
-  fault: (body: unknown) => string | undefined;
-  /** Why a run failed, if it did. */
-  runFailure?: (run: Readonly<Record<string, unknown>>) => RunFailure | undefined;
-}
-
 export class Transport {
   readonly #settings: Settings;
   readonly #dispatcher: DispatcherLike;
@@ -41,15 +28,24 @@ export class Transport {
     this.#dispatcher = dispatcher;
   }
 
-  async request<Body>(call: Call, options: RequestOptions = {}): Promise<KibanaResponse<Body>> {
+  /**
+   * @param path below `/api/actions`, encoded
+   * @param check what is wrong with a body, or why a run failed; undefined if the call succeeded. The body of a 204 is undefined
+   * @param body JSON
+   */
+  async request<Body>(
+    method: HttpRequest["method"],
+    path: string,
+    check: (body: unknown) => string | RunFailure | undefined,
+    options: RequestOptions = {},
+    body: string | null = null,
+  ): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const { method, body = null } = call;
     const timeout = checkTimeout(options.requestTimeout ?? this.#settings.timeout);
     const signal = options.signal && checkSignal(options.signal);
-    const headers = options.headers
-      ? { ...this.#headers[method], ...lowerCase(options.headers) }
-      : this.#headers[method];
-    const request = { origin, path: `${prefix}/api/actions${call.path}`, method, headers, body };
+    const own = this.#headers[method];
+    const headers = options.headers ? { ...own, ...lowerCase(options.headers) } : own;
+    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);
     if ("error" in response) throw connectionError(request, response, timeout);
@@ -57,10 +53,9 @@ export class Transport {
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
     const content = statusCode === 204 ? undefined : parseJson(text);
     if (statusCode < 200 || statusCode > 299) throw responseError(request, response, content);
-    const fault = text === undefined ? "the body is longer than 64 MiB" : call.fault(content);
-    if (fault !== undefined) throw responseError(request, response, content, fault);
-    const failure = call.runFailure?.(Object(content));
-    if (failure !== undefined) throw runError(request, response, content, failure);
+    const fault = text === undefined ? "it is longer than 64 MiB" : check(content);
+    if (typeof fault === "string") throw responseError(request, response, content, `the body is not valid: ${fault}`);
+    if (fault !== undefined) throw runError(request, response, content, fault);
     return { body: content as Body, statusCode, headers: response.headers };
   }
 }
