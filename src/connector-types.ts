@@ -53,10 +53,7 @@ export interface IndexData {
 }
 
 /** What became of one document: under `create` from Kibana 8.4 on, under `index` before. */
-export interface IndexItem {
-  create?: IndexedDocument;
-  index?: IndexedDocument;
-}
+export type IndexItem = Partial<Record<"create" | "index", IndexedDocument>>;
 
 /** Where a document was written. */
 export interface IndexedDocument {
