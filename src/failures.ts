@@ -109,9 +109,10 @@ function serverMessage({ headers, text }: HttpResponse, content: unknown): strin
   return isPage ? `an HTML page ${title}`.trim() : toText(content);
 }
 
-/** One line, without the credentials of the call. */
+/** One line, without the credentials of the call, also if its line breaks had hidden them. */
 function messageOf(request: HttpRequest, text: string): string {
-  return `${request.method} ${request.path} -> ${maskFor(request)(toLine(text)).slice(0, 1000)}`;
+  const mask = maskFor(request);
+  return `${request.method} ${request.path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;
 }
 
 /** What an error shows of a response, without the credentials of the call. */

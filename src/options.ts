@@ -54,7 +54,7 @@ export function checkOptions(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
   const { origin, basePath } = checkNode(node);
-  const headers = lowerCase(options.headers);
+  const headers = checkHeaders(options.headers);
   if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
@@ -95,15 +95,17 @@ export function checkTimeout(timeout: number): number {
   refuse(`requestTimeout: ${toText(timeout)} is not a number of milliseconds, at most ${longestTimeout}.`);
 }
 
-export function checkSignal(signal: AbortSignal): AbortSignal {
-  if (typeof signal?.throwIfAborted !== "function") refuse("signal: must be an AbortSignal.");
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") refuse("signal: must be an AbortSignal.");
   // Many calls may share one signal. Without this, Node warns of a leak at the eleventh.
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
   return signal;
 }
 
-/** undici checks names and values. */
-export function lowerCase(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+/** Names in lower case. undici checks names and values. `new Headers()` is refused, because it would be empty here. */
+export function checkHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+  if (!isRecord(headers) || Symbol.iterator in headers)
+    refuse('headers: must be a plain object, such as { "x-a": "b" }.');
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 

@@ -1,7 +1,7 @@
 // One call: headers out; the body, or an error, back.
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
 import { noResponseError, responseError, runError } from "./failures.ts";
-import { checkSignal, checkTimeout, lowerCase, type RequestOptions, type Settings } from "./options.ts";
+import { checkHeaders, checkSignal, checkTimeout, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
 import { parseJson } from "./serialize.ts";
 
@@ -38,9 +38,9 @@ export class Transport {
   ): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
     const timeout = checkTimeout(options.requestTimeout ?? this.#settings.timeout);
-    const signal = options.signal && checkSignal(options.signal);
+    const signal = checkSignal(options.signal);
     const usual = body === null ? this.#headers : this.#jsonHeaders;
-    const headers = options.headers ? { ...usual, ...lowerCase(options.headers) } : usual;
+    const headers = options.headers === undefined ? usual : { ...usual, ...checkHeaders(options.headers) };
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);
