@@ -1,103 +1,30 @@
-// The connector types: what their config, secrets and params may hold, and what a run of `.index` does.
+// The connector types: what their config, secrets and params may hold, and what a run of each does.
+import { type Cause, isPlainObject, NotSimulated } from "./http.ts";
 import type { Schema } from "./schemas.ts";
-import { isPlainObject } from "./schemas.ts";
 import type { Behaviour } from "./versions.ts";
 
 export interface ConnectorType {
   id: string;
   name: string;
-  licence: string;
+  license: string;
   features: string[];
-  config?: Schema;
-  secrets?: Schema;
-  params?: Schema;
+  /** Types without it are listed, but cannot be created. */
+  simulated?: Simulated;
 }
 
-const nothing: Schema = { is: "object", fields: {} };
-const historyPrefix = "kibana-alert-history-";
-
-const indexConfig: Schema = {
-  is: "object",
-  fields: {
-    index: { is: "string" },
-    refresh: { is: "boolean", default: false },
-    executionTimeField: { is: "nullable", of: { is: "string" }, default: null },
-  },
-};
-
-const indexParams: Schema = {
-  is: "object",
-  fields: {
-    documents: { is: "array", of: { is: "record", of: { is: "any" } } },
-    indexOverride: {
-      is: "nullable",
-      of: {
-        is: "string",
-        check: (name) => (name.startsWith(historyPrefix) ? undefined : `index must start with "${historyPrefix}"`),
-      },
-      default: null,
-    },
-  },
-};
-
-const logParams: Schema = {
-  is: "object",
-  fields: {
-    message: { is: "string" },
-    level: { is: "enum", options: ["trace", "debug", "info", "warn", "error", "fatal"], default: "info" },
-  },
-};
-
-const usual = "alerting uptime siem";
-const cases = "alerting cases siem";
-
-/** Types that need more than a basic licence, which the sandbox lists and refuses: id, name, licence, features, secret. */
-const paid: [
-  id: string,
-  name: string,
-  licence: string,
-  features: string,
-  secret?: string | undefined,
-  since?: "8.12",
-][] = [
-  [".email", "Email", "gold", usual],
-  [".pagerduty", "PagerDuty", "gold", usual, "routingKey"],
-  [".swimlane", "Swimlane", "gold", cases],
-  [".slack", "Slack", "gold", usual, "webhookUrl"],
-  [".slack_api", "Slack API", "gold", "alerting siem", undefined, "8.12"],
-  [".webhook", "Webhook", "gold", usual],
-  [".cases-webhook", "Webhook - Case Management", "gold", "cases", undefined, "8.12"],
-  [".xmatters", "xMatters", "gold", "alerting", undefined, "8.12"],
-  [".servicenow", "ServiceNow ITSM", "platinum", "alerting cases uptime siem"],
-  [".servicenow-sir", "ServiceNow SecOps", "platinum", cases],
-  [".servicenow-itom", "ServiceNow ITOM", "platinum", "alerting siem"],
-  [".jira", "Jira", "gold", "alerting cases uptime siem"],
-  [".resilient", "IBM Resilient", "platinum", cases],
-  [".teams", "Microsoft Teams", "gold", usual, "webhookUrl"],
-  [".torq", "Torq", "gold", usual, undefined, "8.12"],
-  [".opsgenie", "Opsgenie", "platinum", usual, undefined, "8.12"],
-  [".tines", "Tines", "gold", "siem", undefined, "8.12"],
-  [".gen-ai", "OpenAI", "enterprise", "generativeAI generativeAIForObservability", undefined, "8.12"],
-  [".bedrock", "Amazon Bedrock", "enterprise", "generativeAI", undefined, "8.12"],
-  [".d3security", "D3 Security", "gold", "alerting siem", undefined, "8.12"],
-  [".sentinelone", "Sentinel One", "enterprise", "siem", undefined, "8.12"],
-];
-
-/** In the order in which Kibana registers them. */
-export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
-  const strict = behaviour.strictTypes ? { secrets: nothing } : {};
-  const types = paid
-    .filter(([, , , , , since]) => !since || behaviour.moreTypes)
-    .map(([id, name, licence, features, secret]): ConnectorType => {
-      const secrets: Schema = { is: "object", fields: { [secret ?? ""]: { is: "string" } } };
-      return { id, name, licence, features: features.split(" "), ...(secret && { secrets }) };
-    });
-  const index = { id: ".index", name: "Index", licence: "basic", features: usual.split(" ") };
-  const log = { id: ".server-log", name: "Server log", licence: "basic", features: ["alerting", "uptime"] };
-  types.splice(1, 0, { ...index, config: indexConfig, params: indexParams, ...strict });
-  types.splice(4, 0, { ...log, params: logParams, ...(behaviour.strictTypes && { config: nothing }), ...strict });
-  return types;
+interface Simulated {
+  config: Schema;
+  secrets: Schema;
+  params: Schema;
+  /** What the schema cannot say. */
+  fault?(part: "config" | "secrets", value: Fields): string | undefined;
+  run(connector: { config: Fields; secrets: Fields }, params: Fields, bulk: Bulk): RunResult | Promise<RunResult>;
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: validated by the type's schema before it is used
+type Fields = Record<string, any>;
+
+export type RunResult = { status: "ok"; data?: unknown } | ({ status: "error"; message: string } & Fields);
 
 /** An answer of Elasticsearch as Kibana's client for it hands it on. */
 export interface ElasticsearchAnswer {
@@ -108,83 +35,178 @@ export interface ElasticsearchAnswer {
 
 export type Bulk = (path: string, body: string) => Promise<ElasticsearchAnswer>;
 
-interface IndexConfig {
-  index: string;
-  refresh: boolean;
-  executionTimeField: string | null;
-}
+/** In the order in which Kibana 8.12 registers them. */
+const registered: [id: string, name: string, license: string, features: string][] = [
+  [".email", "Email", "gold", "alerting uptime siem"],
+  [".index", "Index", "basic", "alerting uptime siem"],
+  [".pagerduty", "PagerDuty", "gold", "alerting uptime siem"],
+  [".swimlane", "Swimlane", "gold", "alerting cases siem"],
+  [".server-log", "Server log", "basic", "alerting uptime"],
+  [".slack", "Slack", "gold", "alerting uptime siem"],
+  [".slack_api", "Slack API", "gold", "alerting siem"],
+  [".webhook", "Webhook", "gold", "alerting uptime siem"],
+  [".cases-webhook", "Webhook - Case Management", "gold", "cases"],
+  [".xmatters", "xMatters", "gold", "alerting"],
+  [".servicenow", "ServiceNow ITSM", "platinum", "alerting cases uptime siem"],
+  [".servicenow-sir", "ServiceNow SecOps", "platinum", "alerting cases siem"],
+  [".servicenow-itom", "ServiceNow ITOM", "platinum", "alerting siem"],
+  [".jira", "Jira", "gold", "alerting cases uptime siem"],
+  [".resilient", "IBM Resilient", "platinum", "alerting cases siem"],
+  [".teams", "Microsoft Teams", "gold", "alerting uptime siem"],
+  [".torq", "Torq", "gold", "alerting uptime siem"],
+  [".opsgenie", "Opsgenie", "platinum", "alerting uptime siem"],
+  [".tines", "Tines", "gold", "siem"],
+  [".gen-ai", "OpenAI", "enterprise", "generativeAI generativeAIForObservability"],
+  [".bedrock", "Amazon Bedrock", "enterprise", "generativeAI"],
+  [".d3security", "D3 Security", "gold", "alerting siem"],
+  [".sentinelone", "Sentinel One", "enterprise", "siem"],
+];
 
-interface IndexParams {
-  documents: Record<string, unknown>[];
-  indexOverride: string | null;
-}
-
-export type RunResult =
-  | { status: "ok"; data?: unknown }
-  | { status: "error"; message: string; service_message?: string; errorSource?: string };
-
-/** One `_bulk` for all documents, with the rights of whoever asks. */
-export async function runIndex(
-  config: IndexConfig,
-  params: IndexParams,
-  behaviour: Behaviour,
-  bulk: Bulk,
-): Promise<RunResult> {
-  const action = JSON.stringify({ index: behaviour.createItems ? { op_type: "create" } : {} });
-  const timeField = config.executionTimeField?.trim() ?? "";
-  const failed = (reason: string): RunResult => ({
-    status: "error",
-    message: "error indexing documents",
-    service_message: reason,
-    ...(behaviour.errorSource && { errorSource: "user" }),
+export function connectorTypesOf(behaviour: Behaviour): ConnectorType[] {
+  const simulated: Record<string, Simulated> = {
+    ".index": {
+      config: object({
+        index: string,
+        refresh: { is: "boolean", default: false },
+        executionTimeField: nullable(string),
+      }),
+      secrets: object({}),
+      params: object({
+        documents: { is: "array", of: { is: "record", of: { is: "any" } } },
+        indexOverride: nullable({ is: "string", check: historyIndexFault }),
+      }),
+      run: ({ config }, params, bulk) => runIndex(config, params, behaviour, bulk),
+    },
+    ".server-log": {
+      config: object({}),
+      secrets: object({}),
+      params: object({
+        message: string,
+        level: { is: "enum", options: ["trace", "debug", "info", "warn", "error", "fatal"], default: "info" },
+      }),
+      run: () => ({ status: "ok" }),
+    },
+    ".webhook": {
+      config: object({
+        url: string,
+        method: { is: "enum", options: ["post", "put"], default: "post" },
+        headers: nullable({ is: "record", of: string }),
+        hasAuth: { is: "boolean", default: true },
+        ...refused("authType", "certType", "ca", "verificationMode"),
+      }),
+      secrets: object({ user: nullable(string), password: nullable(string), ...refused("crt", "key", "pfx") }),
+      params: object({ body: { is: "string", default: undefined } }),
+      fault(part, { url, user, password }) {
+        if (part === "config" && !URL.canParse(url))
+          return "error configuring webhook action: unable to parse url: TypeError: Invalid URL";
+        if (part === "secrets" && !user !== !password) throw new NotSimulated("a webhook's user without password");
+        return undefined;
+      },
+      run({ config }, { body }) {
+        const fault = networkFault(config.url);
+        if (fault === undefined) return { status: "ok", data: body };
+        return failed("error calling webhook, request failed", `[ENOTFOUND] ${fault}`);
+      },
+    },
+    ".slack": messageTo("slack", (_message, fault) =>
+      fault === undefined
+        ? { status: "ok", data: { text: "ok" } }
+        : failed("error posting slack message", `A request error occurred: ${fault}`),
+    ),
+    ".teams": messageTo("teams", (message, fault) =>
+      fault === undefined
+        ? { status: "ok", data: { text: message } }
+        : failed("error posting to Microsoft Teams, unexpected error"),
+    ),
+  };
+  return registered.map(([id, name, license, features]) => {
+    const known = simulated[id];
+    return { id, name, license, features: features.split(" "), ...(known && { simulated: known }) };
   });
+}
+
+const string: Schema = { is: "string" };
+
+function object(fields: Record<string, Schema>): Schema {
+  return { is: "object", fields };
+}
+
+function nullable(of: Schema): Schema {
+  return { is: "nullable", of, default: null };
+}
+
+/** Fields that a real Kibana accepts. */
+function refused(...names: string[]): Record<string, Schema> {
+  const check = () => {
+    throw new NotSimulated(`the fields ${names.join(", ")} of a webhook`);
+  };
+  return Object.fromEntries(names.map((name) => [name, { is: "any", default: undefined, check }]));
+}
+
+function historyIndexFault(name: unknown): string | undefined {
+  const prefix = "kibana-alert-history-";
+  return String(name).startsWith(prefix) ? undefined : `index must start with "${prefix}"`;
+}
+
+function messageTo(service: string, answer: (message: string, fault: string | undefined) => RunResult): Simulated {
+  return {
+    config: object({}),
+    secrets: object({ webhookUrl: string }),
+    params: object({ message: string }),
+    fault: (part, { webhookUrl }) =>
+      part === "secrets" && !URL.canParse(webhookUrl)
+        ? `error configuring ${service} action: unable to parse host name from webhookUrl`
+        : undefined,
+    run({ secrets }, { message }) {
+      if (message === "") throw new NotSimulated("empty messages");
+      return answer(message, networkFault(secrets.webhookUrl));
+    },
+  };
+}
+
+/** The sandbox sends nothing. Every host accepts the message, but those under `.invalid`, which no resolver knows. */
+function networkFault(url: string): string | undefined {
+  const { hostname } = new URL(url);
+  return /(^|\.)invalid$/.test(hostname) ? `getaddrinfo ENOTFOUND ${hostname}` : undefined;
+}
+
+function failed(message: string, reason?: string, more: Fields = {}): RunResult {
+  return { status: "error", message, ...(reason && { service_message: reason }), ...more };
+}
+
+/** Sends one `_bulk` request for all documents, with the rights of the caller. */
+async function runIndex(config: Fields, params: Fields, behaviour: Behaviour, bulk: Bulk): Promise<RunResult> {
+  const timeField: string = config.executionTimeField?.trim() ?? "";
+  const fail = (reason: string) =>
+    failed("error indexing documents", reason, behaviour.isAfter812 ? { errorSource: "user" } : {});
+  const lines = params.documents.flatMap((document: Fields) => [
+    '{"index":{"op_type":"create"}}\n',
+    `${JSON.stringify(timeField === "" ? document : { ...document, [timeField]: new Date() })}\n`,
+  ]);
+  const path = `/${encodeURIComponent(params.indexOverride ?? config.index)}/_bulk?refresh=${config.refresh}`;
   let answer: ElasticsearchAnswer;
   try {
-    const lines = params.documents.flatMap((document) => [
-      action,
-      JSON.stringify(timeField === "" ? document : Object.assign({ ...document }, { [timeField]: new Date() })),
-    ]);
-    const path = `/${encodeURIComponent(params.indexOverride ?? config.index)}/_bulk?refresh=${config.refresh}`;
-    answer = await bulk(path, lines.map((line) => `${line}\n`).join(""));
+    answer = await bulk(path, lines.join(""));
   } catch (error) {
-    return failed(error instanceof Error ? error.message : String(error));
+    return fail(error instanceof Error ? error.message : String(error));
   }
   const data: unknown = answer.type.includes("json") ? JSON.parse(answer.text) : answer.text;
-  if (answer.status >= 400) return failed(clientMessage(data, behaviour));
-  const reason = failureOf(data, behaviour);
-  return reason === undefined ? { status: "ok", data } : failed(reason);
+  if (answer.status >= 400) return fail(clientMessage(data));
+  if (!isPlainObject(data) || !Array.isArray(data.items) || data.errors !== true) return { status: "ok", data };
+  const errors: Cause[] = data.items.flatMap((item) => item.create?.error ?? item.index?.error ?? []);
+  const reasons = errors.flatMap(({ reason }) => reason ?? []);
+  const causes = errors.flatMap(({ caused_by }) => caused_by?.reason ?? []);
+  if (reasons.length === 0) return fail("Indexing error but no reason returned.");
+  return fail(`${reasons.join(";")}${causes.length > 0 ? ` (${causes.join(";")})` : ""}`);
 }
 
-/** What a version tells of the items that Elasticsearch refused; undefined if it finds nothing amiss. */
-function failureOf(data: unknown, behaviour: Behaviour): string | undefined {
-  if (!isPlainObject(data) || !Array.isArray(data.items)) return undefined;
-  // 8.4 began to write with `create` and went on looking for failures under `index`.
-  const key = behaviour.swallowedFailures || !behaviour.createItems ? ["index"] : ["index", "create"];
-  const errors = data.items.flatMap(
-    (item: Record<string, { error?: { reason?: string; caused_by?: { reason?: string } } }>) =>
-      key.flatMap((action) => item[action]?.error ?? []),
-  );
-  if (behaviour.joinedReasons) {
-    if (data.errors !== true) return undefined;
-    const reasons = errors.flatMap(({ reason }) => reason ?? []);
-    if (reasons.length === 0) return "Indexing error but no reason returned.";
-    const causes = errors.flatMap(({ caused_by }) => caused_by?.reason ?? []);
-    return `${reasons.join(";")}${causes.length > 0 ? ` (${causes.join(";")})` : ""}`;
-  }
-  const first = errors.find(({ reason }) => Boolean(reason));
-  if (first === undefined) return undefined;
-  return `${first.reason}${first.caused_by === undefined ? "" : ` (${first.caused_by.reason})`}`;
-}
-
-/** How Kibana's Elasticsearch client words an error answer. */
-export function clientMessage(data: unknown, behaviour: Behaviour): string {
-  const error = isPlainObject(data) && isPlainObject(data.error) ? data.error : undefined;
+/** How Kibana's client for Elasticsearch words an error answer. */
+export function clientMessage(data: unknown): string {
+  const error = isPlainObject(data) && isPlainObject(data.error) ? (data.error as Fields) : undefined;
   if (error?.type === undefined)
     return typeof data === "string" ? data || "Response Error" : JSON.stringify(data, null, 2);
-  const causes = (error.root_cause ?? []) as { type: string; reason: string }[];
-  if (behaviour.elasticsearch7)
-    return `${error.type}: ${causes.map(({ type, reason }) => `[${type}] Reason: ${reason}`).join("; ")}`;
-  const inner = error.caused_by as { type: string; reason: string } | undefined;
-  const caused = inner === undefined ? "" : `\n\tCaused by:\n\t\t${inner.type}: ${inner.reason}`;
-  return `${error.type}${caused}${causes.length > 0 ? `\n\tRoot causes:${causes.map(({ type, reason }) => `\n\t\t${type}: ${reason}`).join("")}` : ""}`;
+  const line = ({ type, reason }: Cause) => `\n\t\t${type}: ${reason}`;
+  const cause = error.caused_by === undefined ? "" : `\n\tCaused by:${line(error.caused_by)}`;
+  const roots: Cause[] = error.root_cause ?? [];
+  return `${error.type}${cause}${roots.length > 0 ? `\n\tRoot causes:${roots.map(line).join("")}` : ""}`;
 }
