@@ -21,28 +21,32 @@ export interface Exchange {
 }
 
 export interface Handler {
-  handle(exchange: Exchange): Promise<Answer>;
-  /** An error in the server's own shape, with the sandbox's own words. */
-  refuse(status: number, message: string): Answer;
+  handle(exchange: Exchange): Answer | Promise<Answer>;
+  /** An error answer in the server's own shape. */
+  fail(failure: Failure): Answer;
 }
 
-/** A real server has it, this one does not: status 501. */
-export class NotSimulated extends Error {
+/** An error answer, before a server gives it its shape. */
+export class Failure extends Error {
+  readonly status: number;
+  readonly more: object;
+  constructor(status: number, message: string, more: object = {}) {
+    super(message);
+    this.status = status;
+    this.more = more;
+  }
+}
+
+/** A real server can do this, and this one cannot. */
+export class NotSimulated extends Failure {
   constructor(what: string) {
-    super(`The sandbox does not simulate ${what}.`);
+    super(501, `The sandbox does not simulate ${what}.`);
   }
 }
 
 /** Why Elasticsearch refused something. */
-export interface Cause {
-  type: string;
-  reason: string;
-  caused_by?: Cause;
-  [more: string]: unknown;
-}
+export type Cause = { type: string; reason: string; caused_by?: Cause } & Record<string, unknown>;
 
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

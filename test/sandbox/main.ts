@@ -19,7 +19,7 @@ Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C 
   --base-path </path>         where Kibana is, as with server.basePath
   --elasticsearch <url>       uses a real Elasticsearch, with the user name and password in the URL
   --state <state>             ${states.join(", ")};
-                              not-ready=<seconds>, elasticsearch-gone=<seconds>, slow=<milliseconds>
+                              not-ready=<seconds>, slow=<milliseconds>
   --cwd <folder>              where the command runs
   --demo                      says in one line that this Kibana is simulated
   --help                      prints this text
@@ -43,8 +43,7 @@ function parse(args: string[]) {
     if (typeof value === "string" && !isValid(value)) throw new Error(`--${name} "${value}" ${rule}.`);
   };
   const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535;
-  const isState = (value: string) =>
-    states.some((state) => state === value) || /^(not-ready|elasticsearch-gone|slow)=\d+$/.test(value);
+  const isState = (value: string) => states.some((state) => state === value) || /^(not-ready|slow)=\d+$/.test(value);
   check("port", isPort, "is no port number");
   check("elasticsearch-port", isPort, "is no port number");
   check("license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial");

@@ -5,8 +5,7 @@ type FieldType = "object" | "long" | "float" | "boolean" | "date" | "text";
 /** Types by path: "a" is an object if there is "a.b". */
 export type Mapping = Map<string, FieldType>;
 
-/** Refuses a document. */
-export class Refused extends Error {
+class Refused extends Error {
   override readonly cause: Cause;
   constructor(type: string, reason: string, fault?: Fault) {
     super(reason);
@@ -14,22 +13,30 @@ export class Refused extends Error {
   }
 }
 
+/** An illegal_argument_exception, if it does not say otherwise. */
 type Fault = Partial<Cause> & { reason: string };
 
 const parsing = "document_parsing_exception";
 const dateFormat = "strict_date_optional_time||epoch_millis";
 const metadata = /^_(id|index|source|routing|seq_no|field_names|version|ignored|nested_path|tier)$/;
 
-/** Checks a document, and adds the fields that are new. Messages lack the place in the JSON (`[1:6] `, ` at 1:6`). */
-export function mapDocument(mapping: Mapping, document: Record<string, unknown>, id: string): void {
+/** Adds the fields that are new, or says why Elasticsearch refuses the document. It lacks the place in the JSON, `[1:6] `. */
+export function mapDocument(mapping: Mapping, document: unknown, id: string): Cause | undefined {
   const found: [path: string, type: FieldType][] = [];
-  visitObject(document, "");
   const added: Mapping = new Map();
-  for (const [path, type] of found.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
-    checkMerge(path, added.get(path) ?? type, type);
-    added.set(path, type);
+  try {
+    if (!isPlainObject(document)) throw new Refused(parsing, "Malformed content, must start with an object");
+    visitObject(document, "");
+    for (const [path, type] of found.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
+      checkMerge(path, added.get(path) ?? type, type);
+      added.set(path, type);
+    }
+  } catch (error) {
+    if (error instanceof Refused) return error.cause;
+    throw error;
   }
   for (const [path, type] of added) mapping.set(path, type);
+  return undefined;
 
   function visitObject(object: Record<string, unknown>, prefix: string): void {
     for (const [key, item] of Object.entries(object)) {
@@ -154,4 +161,17 @@ function asJava(value: unknown): string {
   return `{${Object.entries(value)
     .map(([key, item]) => `${key}=${asJava(item)}`)
     .join(", ")}}`;
+}
+
+/** A mapping as Elasticsearch shows it. */
+export function describeMapping(mapping: Mapping, prefix = ""): object {
+  const paths = [...mapping.keys()].filter((path) => path.startsWith(prefix) && !path.includes(".", prefix.length));
+  if (paths.length === 0) return prefix === "" ? {} : { type: "object" };
+  const text = { type: "text", fields: { keyword: { type: "keyword", ignore_above: 256 } } };
+  const properties = paths.map((path) => {
+    const type = mapping.get(path);
+    const field = type === "object" ? describeMapping(mapping, `${path}.`) : type === "text" ? text : { type };
+    return [path.slice(prefix.length), field];
+  });
+  return { properties: Object.fromEntries(properties) };
 }

@@ -1,5 +1,5 @@
 // Descriptions of what requests may hold, and how Kibana's two validators, config-schema and zod, word a refusal.
-import { isPlainObject } from "./http.ts";
+import { Failure, isPlainObject } from "./http.ts";
 
 type Check = (value: unknown) => string | undefined;
 type Path = (string | number)[];
@@ -16,103 +16,96 @@ export type Schema = { default?: unknown } & (
 /** config-schema stops at the first fault, zod reports all of them. Newer versions of config-schema word an unknown key differently. */
 export type Validator = "config-schema" | "newer config-schema" | "zod";
 
-export class Invalid extends Error {}
+export class Invalid extends Failure {
+  constructor(message: string) {
+    super(400, message);
+  }
+}
 
 /** Blank strings are refused at any depth, but the path in the message ends at the field. */
 export function notBlank(value: unknown): string | undefined {
   if (typeof value === "string") return value.trim() === "" ? "value '' is not valid" : undefined;
-  if (typeof value !== "object" || value === null) return undefined;
-  return Object.values(value).map(notBlank).find(Boolean);
+  return Object.values(value ?? {})
+    .map(notBlank)
+    .find(Boolean);
 }
 
 /** Returns the value with its defaults. `namespace` is where the value is, such as "request body". */
 export function validate(schema: Schema, value: unknown, validator: Validator, namespace: Path = []): unknown {
+  const isZod = validator === "zod";
   const faults: { depth: number; text: string }[] = [];
   const result = walk(schema, value, namespace);
   if (faults.length === 0) return result;
-  throw new Invalid(
-    faults
-      .sort((a, b) => a.depth - b.depth)
-      .map(({ text }) => text)
-      .join("\n"),
-  );
+  const texts = faults.sort((a, b) => a.depth - b.depth).map(({ text }) => text);
+  throw new Invalid(texts.join("\n"));
 
-  function walk(inner: Schema, item: unknown, path: Path): unknown {
-    if (item === undefined && "default" in inner) return inner.default;
+  function walk(inner: Schema, given: unknown, path: Path): unknown {
+    if (given === undefined && "default" in inner) return inner.default;
     switch (inner.is) {
       case "any":
       case "string": {
-        if (inner.is === "string" && typeof item !== "string") return mismatch("string", item, path);
-        const fault = inner.check?.(item);
-        return fault === undefined ? item : fail(fault, path);
+        if (inner.is === "string" && typeof given !== "string") return mismatch("string", given, path);
+        const fault = inner.check?.(given);
+        return fault === undefined ? given : fail(fault, path);
       }
       case "boolean": {
-        const words: Record<string, boolean> = { true: true, false: false };
-        const flag = validator !== "zod" && typeof item === "string" ? words[item.toLowerCase()] : item;
-        return typeof flag === "boolean" ? flag : mismatch("boolean", item, path);
+        const word = typeof given === "string" && !isZod ? given.toLowerCase() : given;
+        if (word === true || (word === "true" && !isZod)) return true;
+        return word === false || (word === "false" && !isZod) ? false : mismatch("boolean", given, path);
       }
-      case "enum":
-        if (inner.options.some((option) => option === item)) return item;
-        if (validator === "zod")
-          return fail(
-            `Invalid option: expected one of ${inner.options.map((option) => `"${option}"`).join("|")}`,
-            path,
-          );
+      case "enum": {
+        if (inner.options.some((option) => option === given)) return given;
+        const options = inner.options.map((option) => `"${option}"`).join("|");
+        if (isZod) return fail(`Invalid option: expected one of ${options}`, path);
         return failUnion(
           inner.options.map((option, index) => notEqual(option, [...path, index])),
           path,
         );
+      }
       case "nullable":
-        if (item === null) return null;
-        if (validator === "zod") return walk(inner.of, item, path);
+        if (given === null) return null;
+        if (isZod) return walk(inner.of, given, path);
         try {
-          return walk(inner.of, item, [...path, 0]);
+          return walk(inner.of, given, [...path, 0]);
         } catch (error) {
           if (!(error instanceof Invalid)) throw error;
           return failUnion([error.message, notEqual("null", [...path, 1])], path);
         }
       case "array": {
-        const list = fromJson(item, "array", path);
+        const list = fromJson(given, "array", path);
         if (!Array.isArray(list)) return mismatch("array", list, path);
-        return list.map((element, index) => walk(inner.of, element, [...path, index]));
+        return list.map((item, index) => walk(inner.of, item, [...path, index]));
       }
       case "record": {
-        const record = fromJson(item, "record", path);
+        const record = fromJson(given, "record", path);
         if (!isPlainObject(record)) return mismatch("record", record, path);
-        return Object.fromEntries(
-          Object.entries(record).map(([key, entry]) => [key, walk(inner.of, entry, [...path, key])]),
-        );
+        const entries = Object.entries(record).map(([key, item]) => [key, walk(inner.of, item, [...path, key])]);
+        return Object.fromEntries(entries);
       }
       case "object":
-        return walkObject(inner.fields, fromJson(item, "object", path), path);
+        return walkObject(inner.fields, fromJson(given, "object", path), path);
     }
   }
 
   function walkObject(fields: Record<string, Schema>, object: unknown, path: Path): unknown {
     if (!isPlainObject(object)) return mismatch("object", object, path);
-    const checked = new Map(
-      Object.entries(fields).map(([key, field]) => [key, walk(field, object[key], [...path, key])]),
+    const entries = Object.entries(fields).map(
+      ([key, field]) => [key, walk(field, object[key], [...path, key])] as const,
     );
-    const unknown = Object.keys(object).filter((key) => !checked.has(key));
+    const unknown = Object.keys(object).filter((key) => !Object.hasOwn(fields, key));
     const [first] = unknown;
-    if (first === undefined) {
-      // config-schema keeps the order of what was given, and adds the defaults; zod follows the schema.
-      const keys = validator === "zod" ? checked.keys() : new Set([...Object.keys(object), ...checked.keys()]);
-      return Object.fromEntries([...keys].map((key) => [key, checked.get(key)]));
-    }
+    // First what was given, in its order, then the defaults.
+    if (first === undefined) return { ...object, ...Object.fromEntries(entries) };
     const keys = unknown.map((key) => `"${key}"`).join(", ");
-    if (validator === "zod") return fail(`Unrecognized key${unknown.length > 1 ? "s" : ""}: ${keys}`, path);
-    const older = "definition for this key is missing";
+    if (isZod) return fail(`Unrecognized key${unknown.length > 1 ? "s" : ""}: ${keys}`, path);
     const newer = `Additional properties are not allowed ('${first}' was unexpected)`;
-    return fail(validator === "config-schema" ? older : newer, [...path, first]);
+    return fail(validator === "config-schema" ? "definition for this key is missing" : newer, [...path, first]);
   }
 
   function fail(message: string, path: Path): undefined {
-    if (validator !== "zod") throw new Invalid(path.length === 0 ? message : `[${path.join(".")}]: ${message}`);
-    const at = path
-      .map((key, index) => (typeof key === "number" ? `[${key}]` : `${index > 0 ? "." : ""}${key}`))
-      .join("");
-    faults.push({ depth: path.length, text: `✖ ${message}${at === "" ? "" : `\n  → at ${at}`}` });
+    if (!isZod) throw new Invalid(path.length === 0 ? message : `[${path.join(".")}]: ${message}`);
+    const place = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+    faults.push({ depth: path.length, text: `✖ ${message}${place && `\n  → at ${place.slice(1)}`}` });
   }
 
   function failUnion(messages: string[], path: Path): undefined {
@@ -123,26 +116,21 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
     return `[${path.join(".")}]: expected value to equal [${expected}]`;
   }
 
-  function mismatch(type: string, item: unknown, path: Path): undefined {
-    if (validator === "zod")
-      return fail(`Invalid input: expected ${type}, received ${typeName(item).toLowerCase()}`, path);
-    if (type === "object") return fail(`expected a plain object value, but found [${typeName(item)}] instead.`, path);
-    return fail(`expected value of type [${type === "record" ? "object" : type}] but got [${typeName(item)}]`, path);
+  function mismatch(type: string, given: unknown, path: Path): undefined {
+    const kind = given === null ? "null" : typeof given;
+    const found = kind === "object" ? (Array.isArray(given) ? "Array" : "Object") : kind;
+    if (isZod) return fail(`Invalid input: expected ${type}, received ${found.toLowerCase()}`, path);
+    if (type === "object") return fail(`expected a plain object value, but found [${found}] instead.`, path);
+    return fail(`expected value of type [${type === "record" ? "object" : type}] but got [${found}]`, path);
   }
 
   /** config-schema reads a string as JSON where it wants a structure. */
-  function fromJson(item: unknown, kind: string, path: Path): unknown {
-    if (typeof item !== "string" || validator === "zod") return item;
+  function fromJson(given: unknown, kind: string, path: Path): unknown {
+    if (typeof given !== "string" || isZod) return given;
     try {
-      return JSON.parse(item);
+      return JSON.parse(given);
     } catch {
       return fail(`could not parse ${kind} value from json input`, path);
     }
   }
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return "null";
-  if (typeof value !== "object") return typeof value;
-  return Array.isArray(value) ? "Array" : "Object";
 }
