@@ -1,85 +1,53 @@
 // A small Elasticsearch: what writing documents and finding them again needs. It knows no relevance: every hit scores 1.
 import { randomBytes } from "node:crypto";
-import { type Answer, type Cause, type Exchange, Failure, type Handler, isPlainObject, NotSimulated } from "./http.ts";
+import { type Answer, type Cause, type Exchange, Failure, isPlainObject, NotSimulated } from "./http.ts";
 import { describeMapping, type Mapping, mapDocument } from "./mapping.ts";
 import { filterOf } from "./queries.ts";
 import type { Behaviour } from "./versions.ts";
 
-interface Stored {
-  source: unknown;
-  version: number;
-  seqNo: number;
-  /** What searches find until the next refresh. */
-  previous: Stored | undefined;
-}
-
-interface Index {
-  name: string;
-  uuid: string;
-  created: number;
-  mapping: Mapping;
-  documents: Map<string, Stored>;
-  writes: number;
-  /** Searches find the writes before this one. */
-  refreshed: number;
-  /** When the first write that searches do not find was made. */
-  unrefreshedSince: number;
-}
-
-export interface Credentials {
-  username: string;
-  password: string;
-  /** Encoded. */
-  apiKey: string;
-}
-
-interface Call {
-  path: string;
-  index: string;
-  id: string;
-  parameters: URLSearchParams;
-  body: string;
-}
-
-interface Result {
-  status?: number;
-  body: object;
-}
-
+/** Searches find the previous version until the next refresh. */
+type Stored = { source: unknown; version: number; seqNo: number; previous: Stored | undefined };
+type Index = ReturnType<typeof newIndex>;
+type Call = { path: string; index: string; id: string; parameters: URLSearchParams; body: string };
+type Result = { status?: number; body: object };
 /** An item of a bulk response. */
 type Item = { status: number; error?: Cause } & Record<string, unknown>;
+/** The API key is encoded. */
+export type Credentials = { username: string; password: string; apiKey: string };
 
 /** What Elasticsearch says to credentials that it refuses; undefined if they are right. */
 export function refusal(known: Credentials, authorization: string | undefined, path: string): Cause | undefined {
   const [, scheme = "", token = ""] = /^(\S+) +(.*)$/.exec(authorization ?? "") ?? [];
-  const [name, secret] = Buffer.from(token, "base64").toString().split(":");
-  const because = (reason: string, more = {}): Cause => ({ type: "security_exception", reason, ...more });
-  const unable = (additional_unsuccessful_credentials: string) => {
-    const reason = "provided credentials and anonymous access is not allowed for this request";
-    return because(`unable to authenticate with ${reason}`, { additional_unsuccessful_credentials });
-  };
+  const decoded = Buffer.from(token, "base64").toString();
+  const [name] = decoded.split(":");
+  const unable =
+    "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
+  const because = (reason: string): Cause => ({ type: "security_exception", reason });
   switch (scheme.toLowerCase()) {
     case "basic":
-      if (name === known.username && secret === known.password) return undefined;
-      if (secret === undefined) return because("invalid basic authentication header value");
+      if (decoded === `${known.username}:${known.password}`) return undefined;
+      if (decoded === name) return because("invalid basic authentication header value");
       return because(`unable to authenticate user [${name}] for REST request [${path}]`);
     case "apikey":
-      if (token === known.apiKey) return undefined;
-      return unable(`API key: ${secret ? `unable to find apikey with id ${name}` : "invalid ApiKey value"}`);
+      return token === known.apiKey ? undefined : because(unable);
     case "bearer":
-      return unable("oauth2 token: invalid token");
+      return because(unable);
     default:
       return because(`missing authentication credentials for REST request [${path}]`);
   }
 }
 
+const illegal = { type: "illegal_argument_exception" };
 const product = { "x-elastic-product": "Elasticsearch" };
 
 export function createElasticsearch(behaviour: Behaviour, credentials: Credentials | undefined) {
   const indices = new Map<string, Index>();
+  const version = { number: behaviour.version, build_flavor: "default", build_snapshot: false };
+  const tagline = "You Know, for Search";
+  const { username = "_anonymous" } = credentials ?? {};
   const routes: [pattern: RegExp, parameters: string, run: (call: Call) => Result][] = [
-    [/^GET \/$/, "", () => ({ body: information() })],
-    [/^GET \/_security\/_authenticate$/, "", () => ({ body: user() })],
+    [/^GET \/$/, "", () => ({ body: { name: "sandbox", cluster_name: "sandbox", version, tagline } })],
+    [/^GET \/_security\/_authenticate$/, "", () => ({ body: { username, roles: ["superuser"], enabled: true } })],
     [/^(?:POST|PUT) \/(?:([^/]+)\/)?_bulk$/, "refresh", bulk],
     [/^PUT \/([^_/][^/]*)$/, "", createIndex],
     [/^GET \/([^_/][^/]*)$/, "", (call) => ({ body: { [call.index]: describeIndex(existing(call)) } })],
@@ -91,50 +59,35 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     [/^POST \/([^_/][^/]*)\/_doc$/, "refresh op_type", indexDocument],
     [/^(?:POST|PUT) \/([^_/][^/]*)\/_(?:doc|create)\/([^/]+)$/, "refresh op_type", indexDocument],
   ];
-  const handler: Handler = { handle, fail };
-  return { ...handler, documents };
-
-  function documents(name: string): { _id: string; _source: unknown }[] {
-    return [...(indices.get(name)?.documents ?? [])].map(([_id, { source }]) => ({ _id, _source: source }));
-  }
+  const documents = (name: string) =>
+    [...(indices.get(name)?.documents ?? [])].map(([_id, { source }]) => ({ _id, _source: source }));
+  return { server: "elasticsearch" as const, handle, fail, documents };
 
   function handle({ method, path, headers, body }: Exchange): Answer {
     // Not as a URL, which would resolve an index called "..".
     const [pathname = "", search] = path.split("?", 2);
     const cause = credentials && refusal(credentials, headers.authorization, pathname);
-    if (cause !== undefined) throw refused(401, cause);
+    if (cause !== undefined) throw new Failure(401, cause.reason, cause);
     checkMediaType("Accept", headers.accept);
     if (body !== "") checkMediaType("Content-Type", headers["content-type"]);
     const request = `${method.replace("HEAD", "GET")} ${pathname}`;
     const [pattern, known = "", run] = routes.find(([candidate]) => candidate.test(request)) ?? [];
     const parameters = new URLSearchParams(search);
-    const other = [...parameters.keys()].find((name) => !known.split(" ").includes(name));
-    if (run === undefined || other !== undefined) throw new NotSimulated(`${method} ${path}`);
+    if (run === undefined) throw new NotSimulated(`${method} ${path}`);
+    checkKeys([...parameters.keys()], known, pathname);
     const [, index = "", id = ""] = (pattern?.exec(request) ?? []).map((part) => part && decodeURIComponent(part));
     checkIsOneIndex(index);
     const { status = 200, body: answer } = run({ index, id, parameters, body, path: pathname });
-    const type = /^application\/vnd\.elasticsearch\+json; ?compatible-with=\d+/.exec(headers.accept ?? "")?.[0];
-    return reply(status, answer, type?.replace(" ", ""));
-  }
-
-  function reply(
-    status: number,
-    body: object,
-    type = "application/json",
-    more: Record<string, string> = product,
-  ): Answer {
-    return { status, headers: { "content-type": type, ...more }, body: JSON.stringify(body) };
+    const wanted = /^application\/vnd\.elasticsearch\+json; ?compatible-with=\d+/.exec(headers.accept ?? "")?.[0];
+    const type = wanted?.replace(" ", "") ?? "application/json";
+    return { status, headers: { "content-type": type, ...product }, body: JSON.stringify(answer) };
   }
 
   function fail({ status, message: reason, more }: Failure): Answer {
     const error = { type: "sandbox_exception", reason, ...more };
+    const body = JSON.stringify({ error: { root_cause: [error], ...error }, status });
     const challenge = { "www-authenticate": 'Basic realm="security", charset="UTF-8", ApiKey' };
-    return reply(
-      status,
-      { error: { root_cause: [error], ...error }, status },
-      undefined,
-      status === 401 ? challenge : product,
-    );
+    return { status, headers: { "content-type": "application/json", ...(status === 401 ? challenge : product) }, body };
   }
 
   /** A client of a newer major version is refused, but only where the header is one media type, not a list. */
@@ -150,35 +103,17 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     throw new Failure(400, reason, { type: "media_type_header_exception", caused_by: cause });
   }
 
-  function information() {
-    const version = { number: behaviour.version, build_flavor: "default", build_snapshot: false };
-    return { name: "sandbox", cluster_name: "sandbox", version, tagline: "You Know, for Search" };
-  }
-
-  function user() {
-    if (credentials === undefined) throw new NotSimulated("users without security");
-    return { username: credentials.username, roles: ["superuser"], metadata: {}, enabled: true };
-  }
-
   function createIndex({ index: name, body }: Call): Result {
-    const [other] = Object.keys(parse(body));
-    if (other !== undefined) throw new NotSimulated(`"${other}" of a new index`);
+    checkKeys(Object.keys(parse(body)), "", "a new index");
     const fault = nameFault(name);
-    if (fault !== undefined) throw refused(400, fault);
+    if (fault !== undefined) throw new Failure(400, fault.reason, fault);
     const index = indices.get(name);
     if (index !== undefined) {
       const more = { type: "resource_already_exists_exception", index_uuid: index.uuid, index: name };
       throw new Failure(400, `index [${name}/${index.uuid}] already exists`, more);
     }
-    addIndex(name);
+    indices.set(name, newIndex(name));
     return { body: { acknowledged: true, shards_acknowledged: true, index: name } };
-  }
-
-  function addIndex(name: string): Index {
-    const state = { mapping: new Map(), documents: new Map(), writes: 0, refreshed: 0, unrefreshedSince: 0 };
-    const index = { name, uuid: randomId(), created: Date.now(), ...state };
-    indices.set(name, index);
-    return index;
   }
 
   function existing({ index: name }: Call): Index {
@@ -198,12 +133,12 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
 
   function search(call: Call): Result {
     const { parameters } = call;
-    const { query, ...page } = parse(call.body);
-    const { from = Number(parameters.get("from") ?? 0), size = Number(parameters.get("size") ?? 10), ...rest } = page;
     const counts = call.path.endsWith("_count");
-    if (!isCount(from) || !isCount(size) || from + size > 10_000) throw new NotSimulated("a page of such a size");
-    const [other] = Object.keys(counts ? page : rest);
-    if (other !== undefined) throw new NotSimulated(`"${other}" in a search`);
+    const { query, ...page } = parse(call.body);
+    checkKeys(Object.keys(page), counts ? "" : "from size", "a search");
+    const from = Number(page.from ?? parameters.get("from") ?? 0);
+    const size = Number(page.size ?? parameters.get("size") ?? 10);
+    if (!(from >= 0 && size >= 0 && from + size <= 10_000)) throw new NotSimulated("pages of such a size");
     const index = parameters.get("ignore_unavailable") === "true" ? indices.get(call.index) : existing(call);
     const shards = index === undefined ? 0 : 1;
     const _shards = { total: shards, successful: shards, skipped: 0, failed: 0 };
@@ -211,23 +146,23 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     if (counts) return { body: { count: found.length, _shards } };
     const total = { value: Math.min(found.length, 10_000), relation: found.length > 10_000 ? "gte" : "eq" };
     const hits = found.slice(from, from + size);
-    const max_score = hits.length > 0 ? 1 : null;
-    return { body: { took: 1, timed_out: false, _shards, hits: { total, max_score, hits } } };
+    return {
+      body: { took: 1, timed_out: false, _shards, hits: { total, max_score: hits.length > 0 ? 1 : null, hits } },
+    };
   }
 
   function bulk({ index: name, parameters, body }: Call): Result {
     if (body === "") throw new Failure(400, "request body is required", { type: "parse_exception" });
-    if (!body.endsWith("\n")) throw illegal("The bulk request must be terminated by a newline [\\n]");
+    if (!body.endsWith("\n")) throw new Failure(400, "The bulk request must be terminated by a newline [\\n]", illegal);
     const lines = body.split("\n").slice(0, -1);
     // Everything is read before anything is written.
     const writes = lines.flatMap((line, number) => {
       if (number % 2 === 1) return [];
       const [[action = "", value] = []] = Object.entries(parse(line));
+      if (!/^(create|index)$/.test(action)) throw new NotSimulated(`the bulk action "${action}"`);
       const { _index = name, _id = "", op_type = action, ...rest } = isPlainObject(value) ? value : {};
-      const [other] = Object.keys(rest);
-      if (!/^(create|index)$/.test(action) || other !== undefined)
-        throw new NotSimulated(`the bulk action ${line.slice(0, 100)}`);
-      if (_index === "") throw illegal("Validation Failed: 1: index is missing;");
+      checkKeys(Object.keys(rest), "", "a bulk action");
+      if (_index === "") throw new Failure(400, "Validation Failed: 1: index is missing;", illegal);
       checkIsOneIndex(String(_index));
       const source = parseAny(lines[number + 1] ?? "");
       const key = op_type === "create" ? "create" : "index";
@@ -241,7 +176,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   function indexDocument({ path, index, id, parameters, body }: Call): Result {
     const action = path.includes("/_create/") ? "create" : parameters.get("op_type");
     const { status, error, ...result } = write(index, id, parseAny(body), action, parameters.get("refresh"));
-    if (error !== undefined) throw refused(status, error);
+    if (error !== undefined) throw new Failure(status, error.reason, error);
     return { status, body: result };
   }
 
@@ -250,7 +185,8 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const nameError = indices.has(_index) ? undefined : nameFault(_index);
     if (nameError !== undefined) return { _index, _id: id || null, status: 400, error: nameError };
     const where = { _index, _id: id || randomId() };
-    const index = indices.get(_index) ?? addIndex(_index);
+    const index = indices.get(_index) ?? newIndex(_index);
+    indices.set(_index, index);
     const before = index.documents.get(where._id);
     const error = mapDocument(index.mapping, source, where._id);
     if (error !== undefined) return { ...where, status: 400, error };
@@ -265,17 +201,16 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     index.documents.set(where._id, stored);
     const isForced = refreshes === "true" || refreshes === "";
     if (isForced || refreshes === "wait_for") refresh(index);
-    return {
-      ...where,
-      _version: stored.version,
-      result: before === undefined ? "created" : "updated",
-      ...(isForced && { forced_refresh: true }),
-      _shards: { total: 2, successful: 1, failed: 0 },
-      _seq_no: stored.seqNo,
-      _primary_term: 1,
-      status: before === undefined ? 201 : 200,
-    };
+    const [result, status] = before === undefined ? (["created", 201] as const) : (["updated", 200] as const);
+    const shards = { ...(isForced && { forced_refresh: true }), _shards: { total: 2, successful: 1, failed: 0 } };
+    return { ...where, _version: stored.version, result, ...shards, _seq_no: stored.seqNo, _primary_term: 1, status };
   }
+}
+
+/** Searches find the writes before `refreshed`. The first one after them was made at `unrefreshedSince`. */
+function newIndex(name: string) {
+  const state = { created: Date.now(), writes: 0, refreshed: 0, unrefreshedSince: 0 };
+  return { name, uuid: randomId(), mapping: new Map() as Mapping, documents: new Map<string, Stored>(), ...state };
 }
 
 function find(index: Index, query: unknown) {
@@ -299,16 +234,9 @@ function describeIndex({ name, uuid, created, mapping }: Index) {
   return { aliases: {}, mappings: describeMapping(mapping), settings };
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isInteger(value) && Number(value) >= 0;
-}
-
-function illegal(reason: string): Failure {
-  return new Failure(400, reason, { type: "illegal_argument_exception" });
-}
-
-function refused(status: number, { reason, ...more }: Cause): Failure {
-  return new Failure(status, reason, more);
+function checkKeys(keys: string[], known: string, where: string): void {
+  const other = keys.find((key) => !known.split(" ").includes(key));
+  if (other !== undefined) throw new NotSimulated(`"${other}" in ${where}`);
 }
 
 function parse(text: string): Record<string, unknown> {
@@ -331,19 +259,12 @@ function randomId(): string {
 }
 
 function checkIsOneIndex(name: string): void {
-  if (/[*,<#:]|^(_all|\.\.?)$/.test(name)) throw new NotSimulated(`index names such as "${name}"`);
+  const isPlain = !/[\s"*\\<|,>/?#:]|^[-_+]|^\.\.?$/.test(name) && Buffer.byteLength(name) <= 255;
+  if (!isPlain) throw new NotSimulated(`index names such as "${name}"`);
 }
 
 function nameFault(name: string): Cause | undefined {
-  const characters = "[' ','\"','*',',','/','<','>','?','\\','|']";
-  const rules: [RegExp, string][] = [
-    [/[ "\\|>/?]/, `must not contain the following characters ${characters}`],
-    [/^[-_+]/, "must not start with '_', '-', or '+'"],
-    [/\p{Lu}/u, "must be lowercase"],
-  ];
-  const [, rule] = rules.find(([pattern]) => pattern.test(name)) ?? [];
-  const reason = `Invalid index name [${name}], ${rule}`;
-  return rule === undefined
-    ? undefined
-    : { type: "invalid_index_name_exception", reason, index_uuid: "_na_", index: name };
+  const reason = `Invalid index name [${name}], must be lowercase`;
+  if (!/\p{Lu}/u.test(name)) return undefined;
+  return { type: "invalid_index_name_exception", reason, index_uuid: "_na_", index: name };
 }

@@ -16,11 +16,10 @@ export interface Exchange {
   headers: IncomingHttpHeaders;
   body: string;
   response: ServerResponse;
-  /** When it arrived, in milliseconds. */
-  at: number;
 }
 
 export interface Handler {
+  server: Exchange["server"];
   handle(exchange: Exchange): Answer | Promise<Answer>;
   /** An error answer in the server's own shape. */
   fail(failure: Failure): Answer;

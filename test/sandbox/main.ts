@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { statSync } from "node:fs";
 import { constants } from "node:os";
 import { parseArgs } from "node:util";
-import { type SandboxOptions, type State, startSandbox, states } from "./sandbox.ts";
+import { type Sandbox, type SandboxOptions, startSandbox, states } from "./sandbox.ts";
 import { behaviourOf, versions } from "./versions.ts";
 
 const usage = `Usage: npm run sandbox -- [options] [command [arguments]]
@@ -18,8 +18,8 @@ Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C 
   --no-auth                   asks for no credentials
   --base-path </path>         where Kibana is, as with server.basePath
   --elasticsearch <url>       uses a real Elasticsearch, with the user name and password in the URL
-  --state <state>             ${states.join(", ")};
-                              not-ready=<seconds>, slow=<milliseconds>
+  --state <state>             ${states.join(", ")},
+                              slow=<milliseconds>
   --cwd <folder>              where the command runs
   --demo                      says in one line that this Kibana is simulated
   --help                      prints this text
@@ -32,42 +32,40 @@ const known = {
   ...{ state: text, cwd: text, "no-auth": flag, demo: flag, help: flag },
 };
 
+const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) < 65_536;
+const rules: [option: string, isValid: (value: string) => unknown, refusal: string][] = [
+  ["port", isPort, "is no port number"],
+  ["elasticsearch-port", isPort, "is no port number"],
+  ["license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial"],
+  ["base-path", (value) => /^(\/[^/?#\s]+)+$/.test(value), "must begin with / and not end with it, as /kbn does"],
+  ["elasticsearch", (value) => /^http:/.test(value) && URL.canParse(value), "is no URL such as http://127.0.0.1:9200"],
+  [
+    "state",
+    (value) => `${states},slow=`.split(",").includes(value.replace(/=\d+$/, "=")),
+    `is none of ${states.join(", ")}`,
+  ],
+  ["cwd", (value) => statSync(value, { throwIfNoEntry: false })?.isDirectory(), "is no folder"],
+];
+
 function parse(args: string[]) {
   // What follows the first word that is no option belongs to the command.
   const { tokens } = parseArgs({ args, options: known, strict: false, allowPositionals: true, tokens: true });
   const end = tokens.find(({ kind }) => kind === "positional" || kind === "option-terminator");
   const { values } = parseArgs({ args: args.slice(0, end?.index ?? args.length), options: known });
   const command = end ? args.slice(end.index + (end.kind === "positional" ? 0 : 1)) : [];
-  const check = (name: keyof typeof values, isValid: (value: string) => unknown, rule: string) => {
-    const value = values[name];
-    if (typeof value === "string" && !isValid(value)) throw new Error(`--${name} "${value}" ${rule}.`);
-  };
-  const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535;
-  const isState = (value: string) => states.some((state) => state === value) || /^(not-ready|slow)=\d+$/.test(value);
-  check("port", isPort, "is no port number");
-  check("elasticsearch-port", isPort, "is no port number");
-  check("license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial");
-  check("base-path", (value) => /^(\/[^/?#\s]+)+$/.test(value), "must begin with / and not end with it, as /kbn does");
-  check(
-    "elasticsearch",
-    (value) => /^http:/.test(value) && URL.canParse(value),
-    "is no URL such as http://127.0.0.1:9200",
-  );
-  check("state", isState, `is none of ${states.join(", ")}`);
-  check("cwd", (value) => statSync(value, { throwIfNoEntry: false })?.isDirectory(), "is no folder");
+  for (const [name, isValid, refusal] of rules) {
+    const value = (values as Record<string, unknown>)[name];
+    if (typeof value === "string" && !isValid(value)) throw new Error(`--${name} "${value}" ${refusal}.`);
+  }
+  const [port, elasticsearchPort] = command.length > 0 ? [0, 0] : [5601, 9200];
   const { kibana, license, state, elasticsearch, "base-path": basePath } = values;
-  const isServing = command.length === 0;
-  const options: SandboxOptions = {
-    port: Number(values.port ?? (isServing ? 5601 : 0)),
-    elasticsearchPort: Number(values["elasticsearch-port"] ?? (isServing ? 9200 : 0)),
-    auth: !values["no-auth"],
-    ...(kibana !== undefined && { version: behaviourOf(kibana).version }),
-    ...(license === "trial" && { license }),
-    ...(basePath !== undefined && { basePath }),
-    ...(elasticsearch !== undefined && { elasticsearch }),
-    ...(state !== undefined && { state: state as State }),
+  const options = {
+    ...{ license, state, elasticsearch, basePath, auth: !values["no-auth"] },
+    version: kibana && behaviourOf(kibana).version,
+    port: Number(values.port ?? port),
+    elasticsearchPort: Number(values["elasticsearch-port"] ?? elasticsearchPort),
   };
-  return { values, command, options };
+  return { values, command, options: JSON.parse(JSON.stringify(options)) as SandboxOptions };
 }
 
 async function main(): Promise<number> {
@@ -95,15 +93,15 @@ async function main(): Promise<number> {
   return exitCode;
 }
 
-/** Until Ctrl-C. */
-function serve({ env, kibanaUrl, elasticsearchUrl }: Awaited<ReturnType<typeof startSandbox>>): Promise<number> {
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+function serve({ env, kibanaUrl, elasticsearchUrl }: Sandbox): Promise<number> {
   console.log(`A simulated Kibana at ${kibanaUrl}, with a small Elasticsearch at ${elasticsearchUrl}.`);
   console.log("Both forget everything when you press Ctrl-C. Paste this into another terminal to use them:\n");
   for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
   return new Promise((resolve) => {
-    process.once("SIGINT", () => resolve(0));
-    for (const signal of ["SIGTERM", "SIGHUP"] as const)
-      process.once(signal, () => resolve(128 + constants.signals[signal]));
+    for (const signal of signals)
+      process.once(signal, () => resolve(signal === "SIGINT" ? 0 : 128 + constants.signals[signal]));
   });
 }
 
@@ -111,10 +109,10 @@ function run([command = "", ...args]: string[], env: Record<string, string>, cwd
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
     const watchdog = child.pid === undefined ? undefined : watch(child.pid);
-    const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
     // Ctrl-C in a terminal reaches the command by itself: passing it on would be a second one.
-    process.on("SIGINT", () => void (isTerminal || child.kill("SIGINT")));
-    for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => void child.kill(signal));
+    const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+    for (const signal of signals)
+      process.on(signal, () => void ((signal === "SIGINT" && isTerminal) || child.kill(signal)));
     const end = (exitCode: number) => {
       watchdog?.kill("SIGKILL");
       resolve(exitCode);

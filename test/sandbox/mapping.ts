@@ -1,50 +1,44 @@
 // What Elasticsearch makes of a document's fields: dynamic mapping, and its words for a value that does not fit.
-import { type Cause, isPlainObject, NotSimulated } from "./http.ts";
+import { type Cause, Failure, isPlainObject, NotSimulated } from "./http.ts";
 
 type FieldType = "object" | "long" | "float" | "boolean" | "date" | "text";
 /** Types by path: "a" is an object if there is "a.b". */
 export type Mapping = Map<string, FieldType>;
 
-class Refused extends Error {
-  override readonly cause: Cause;
-  constructor(type: string, reason: string, fault?: Fault) {
-    super(reason);
-    this.cause = { type, reason, ...(fault && { caused_by: { type: "illegal_argument_exception", ...fault } }) };
+/** Why a value does not fit: an illegal_argument_exception, if it does not say otherwise. */
+type Fault = Partial<Cause> & { reason: string };
+
+/** How Elasticsearch refuses a document. */
+class Refused extends Failure {
+  constructor(reason: string, fault?: Fault, type = "document_parsing_exception") {
+    super(400, reason, { type, reason, ...(fault && { caused_by: { type: "illegal_argument_exception", ...fault } }) });
   }
 }
 
-/** An illegal_argument_exception, if it does not say otherwise. */
-type Fault = Partial<Cause> & { reason: string };
-
-const parsing = "document_parsing_exception";
-const dateFormat = "strict_date_optional_time||epoch_millis";
 const metadata = /^_(id|index|source|routing|seq_no|field_names|version|ignored|nested_path|tier)$/;
 
 /** Adds the fields that are new, or says why Elasticsearch refuses the document. It lacks the place in the JSON, `[1:6] `. */
 export function mapDocument(mapping: Mapping, document: unknown, id: string): Cause | undefined {
-  const found: [path: string, type: FieldType][] = [];
   const added: Mapping = new Map();
   try {
-    if (!isPlainObject(document)) throw new Refused(parsing, "Malformed content, must start with an object");
+    if (!isPlainObject(document)) throw new Refused("Malformed content, must start with an object");
     visitObject(document, "");
-    for (const [path, type] of found.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
-      checkMerge(path, added.get(path) ?? type, type);
-      added.set(path, type);
-    }
   } catch (error) {
-    if (error instanceof Refused) return error.cause;
+    if (error instanceof Refused) return error.more as Cause;
     throw error;
   }
+  if (mapping.size + added.size > 500 || [...added.keys()].some((path) => path.split(".").length > 20))
+    throw new NotSimulated("mappings of more than 500 fields or 20 levels");
   for (const [path, type] of added) mapping.set(path, type);
   return undefined;
 
   function visitObject(object: Record<string, unknown>, prefix: string): void {
     for (const [key, item] of Object.entries(object)) {
       const reason = "field name cannot be an empty string";
-      if (key === "") throw new Refused(parsing, `failed to parse: ${reason}`, { reason });
+      if (key === "") throw new Refused(`failed to parse: ${reason}`, { reason });
       if (prefix === "" && metadata.test(key)) {
         const rule = "is a metadata field and cannot be added inside a document. Use the index API request parameters.";
-        refuse(key, key, item, { type: parsing, reason: `Field [${key}] ${rule}` });
+        refuse(key, key, item, { type: "document_parsing_exception", reason: `Field [${key}] ${rule}` });
       }
       // `{"a.b": 1}` is `{"a": {"b": 1}}`.
       const [name = "", ...rest] = key.split(".");
@@ -61,35 +55,34 @@ export function mapDocument(mapping: Mapping, document: unknown, id: string): Ca
       return;
     }
     const type = mapping.get(path) ?? guessType(item);
-    if (!mapping.has(path)) found.push([path, type]);
-    if (mapping.size + found.length > 500 || path.split(".").length > 20)
-      throw new NotSimulated("mappings of more than 500 fields or 20 levels");
+    checkMerge(path, added.get(path) ?? type, type);
+    if (!mapping.has(path)) added.set(path, type);
     if (type !== "object") {
-      const fault = isPlainObject(item) ? objectFault(type) : scalarFault(type, item);
+      const fault = faultOf(type, item);
       if (fault !== undefined) refuse(path, type, item, fault);
     } else if (isPlainObject(item)) {
       visitObject(item, `${path}.`);
     } else {
       const fault = `tried to parse field [${name}] as object, but found a concrete value`;
-      throw new Refused(parsing, `object mapping for [${path}] ${fault}`);
+      throw new Refused(`object mapping for [${path}] ${fault}`);
     }
   }
 
   function refuse(path: string, type: string, item: unknown, fault: Fault): never {
     const where = `[${path}] of type [${type}] in document with id '${id}'`;
-    throw new Refused(parsing, `failed to parse field ${where}. Preview of field's value: '${asJava(item)}'`, fault);
+    const preview = typeof item === "object" ? JSON.stringify(item) : item;
+    throw new Refused(`failed to parse field ${where}. Preview of field's value: '${preview}'`, fault);
   }
 }
 
 /** One document introduces a field twice. */
 function checkMerge(path: string, known: FieldType, type: FieldType): void {
   if (known === type) return;
-  const isClear = (known !== "object" && type !== "object") || (known !== "object" && !path.includes("."));
-  const change = `cannot be changed from type [${known}] to [${type === "object" ? "ObjectMapper" : type}]`;
-  const reason = isClear
-    ? `mapper [${path}] ${change}`
-    : `can't merge a non object mapping [${path}] with an object mapping`;
-  throw new Refused("illegal_argument_exception", reason);
+  const isClash = known === "object" || (type === "object" && path.includes("."));
+  const reason = isClash
+    ? `can't merge a non object mapping [${path}] with an object mapping`
+    : `mapper [${path}] cannot be changed from type [${known}] to [${type === "object" ? "ObjectMapper" : type}]`;
+  throw new Refused(reason, undefined, "illegal_argument_exception");
 }
 
 function guessType(item: unknown): FieldType {
@@ -101,45 +94,38 @@ function guessType(item: unknown): FieldType {
   return isDate(text) && /\D/.test(text) ? "date" : "text";
 }
 
-function objectFault(type: FieldType): Fault {
-  if (type === "boolean") return parserFault("Current token (START_OBJECT) not of boolean type");
-  return {
-    reason:
-      type === "long" || type === "float" ? "Cannot parse object as number" : "Expected text but found START_OBJECT",
-  };
-}
-
-function scalarFault(type: FieldType, item: unknown): Fault | undefined {
+/** Why a value does not fit. Elasticsearch takes numbers and booleans from texts, and everything as text. */
+function faultOf(type: FieldType, item: unknown): Fault | undefined {
   const text = String(item);
-  const isText = typeof item === "string";
-  if (type === "text" || (item === "" && type !== "date")) return undefined;
-  if (type === "boolean") {
-    if (text === "true" || text === "false") return undefined;
-    if (isText) return { reason: `Failed to parse value [${text}] as only [true] or [false] are allowed.` };
-    return parserFault(`Current token (VALUE_NUMBER_${/[.e]/.test(text) ? "FLOAT" : "INT"}) not of boolean type`);
-  }
-  if (type === "date") {
-    if (isDate(text) || /^-?\d{1,18}(\.\d*)?$/.test(text)) return undefined;
+  const isObject = isPlainObject(item);
+  const number = /[.e]/.test(text) ? "NUMBER_FLOAT" : "NUMBER_INT";
+  const token = isObject ? "START_OBJECT" : `VALUE_${typeof item === "number" ? number : text.toUpperCase()}`;
+  if (type === "date" || type === "text") {
+    if (isObject) return { reason: "Expected text but found START_OBJECT" };
+    if (type === "text" || isDate(text) || /^-?\d{1,18}(\.\d*)?$/.test(text)) return undefined;
     if (text === "") return { reason: "cannot parse empty datetime" };
     const cause = { type: "date_time_parse_exception", reason: "Failed to parse with all enclosed parsers" };
-    return { reason: `failed to parse date field [${text}] with format [${dateFormat}]`, caused_by: cause };
+    const format = "strict_date_optional_time||epoch_millis";
+    return { reason: `failed to parse date field [${text}] with format [${format}]`, caused_by: cause };
   }
+  if (text === "") return undefined;
+  if (type === "boolean") {
+    if (text === "true" || text === "false") return undefined;
+    if (typeof item !== "string") return parserFault(`Current token (${token}) not of boolean type`);
+    return { reason: `Failed to parse value [${text}] as only [true] or [false] are allowed.` };
+  }
+  if (isObject) return { reason: "Cannot parse object as number" };
   if (typeof item === "boolean")
-    return parserFault(`Current token (VALUE_${text.toUpperCase()}) not numeric, can not use numeric value accessors`);
+    return parserFault(`Current token (${token}) not numeric, can not use numeric value accessors`);
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text))
     return { ...(type === "float" && { type: "number_format_exception" }), reason: `For input string: "${text}"` };
-  const value = Math.fround(Number(text));
-  if (type === "float")
-    return Number.isFinite(value) ? undefined : { reason: `[float] supports only finite values, but got [${value}]` };
-  if (Math.abs(Number(text)) < 2 ** 63) return undefined;
-  if (isText) return { reason: `Value [${text}] is out of range for a long` };
-  const range = "range of long (-9223372036854775808 - 9223372036854775807)";
-  return parserFault(`Numeric value (${text}) out of ${range}`, "input_coercion_exception");
+  if (Math.abs(Number(text)) < (type === "long" ? 2 ** 63 : 2 ** 128)) return undefined;
+  throw new NotSimulated(`numbers such as ${text}`);
 }
 
 /** A fault that the JSON parser found. */
-function parserFault(reason: string, type = "json_parse_exception"): Fault {
-  return { type: "x_content_parse_exception", reason, caused_by: { type, reason } };
+function parserFault(reason: string): Fault {
+  return { type: "x_content_parse_exception", reason, caused_by: { type: "json_parse_exception", reason } };
 }
 
 const isoDate =
@@ -152,15 +138,6 @@ function isDate(text: string): boolean {
   const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
   // JavaScript takes February 30 for March 1.
   return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day) && hour !== "24";
-}
-
-/** A value as Java prints it. */
-function asJava(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(asJava).join(", ")}]`;
-  if (!isPlainObject(value)) return String(value);
-  return `{${Object.entries(value)
-    .map(([key, item]) => `${key}=${asJava(item)}`)
-    .join(", ")}}`;
 }
 
 /** A mapping as Elasticsearch shows it. */

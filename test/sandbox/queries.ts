@@ -24,15 +24,14 @@ export function filterOf(query: unknown, mapping: Mapping): (source: unknown, id
       case "boolean":
         return String(value) === String(wanted);
       case "long":
-        return value !== "" && Math.trunc(Number(value)) === Number(wanted);
-      case "float":
-        return value !== "" && Math.fround(Number(value)) === Math.fround(Number(wanted));
-      case "text": {
-        const words = kind === "term" ? [String(wanted)] : wordsOf(wanted);
-        const found = wordsOf(value);
-        if (!found.some((word) => words.includes(word))) return false;
-        if (found.join(" ") === words.join(" ")) return true;
+      case "float": {
+        if (String(wanted).trim() === "" || Number.isNaN(Number(wanted))) break;
+        const kept = type === "long" ? Math.trunc(Number(value)) : Math.fround(Number(value));
+        return value !== "" && kept === (type === "long" ? Number(wanted) : Math.fround(Number(wanted)));
       }
+      case "text":
+        if (kind === "match" && String(value) === String(wanted)) return true;
+        if (kind === "match" && !wordsOf(wanted).some((word) => wordsOf(value).includes(word))) return false;
     }
     throw new NotSimulated(`such a search in a field of type ${type}`);
   }
@@ -46,8 +45,11 @@ function onlyEntry(value: unknown): [key?: string, value?: unknown] {
 }
 
 function wordsOf(text: unknown): string[] {
-  const segments = new Intl.Segmenter("en", { granularity: "word" }).segment(String(text));
-  return [...segments].flatMap(({ isWordLike, segment }) => (isWordLike ? segment.toLowerCase() : []));
+  return /[\p{L}\p{N}]/u.test(String(text))
+    ? String(text)
+        .toLowerCase()
+        .split(/[^\p{L}\p{N}]+/u)
+    : [];
 }
 
 /** `{"a.b": 1}` and `{"a": [{"b": 1}]}` both have a 1 at "a.b". */

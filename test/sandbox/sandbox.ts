@@ -1,8 +1,7 @@
 // A simulated Kibana and a small Elasticsearch on loopback: starting them, watching them, and standing between them and a test.
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
 import type { ElasticsearchAnswer } from "./connector-types.ts";
 import { createElasticsearch, refusal } from "./elasticsearch.ts";
 import { type Answer, type Cause, type Exchange, Failure, type Handler, NotSimulated } from "./http.ts";
@@ -19,8 +18,8 @@ export const states = [
   "read-only",
   "slow",
 ] as const;
-/** `not-ready=5` ends after 5 seconds. `slow=300` waits for 300 ms before each answer; the default is a second. */
-export type State = (typeof states)[number] | `${"not-ready" | "slow"}=${number}`;
+/** `slow=300` waits for 300 ms before each answer; the default is a second. */
+export type State = (typeof states)[number] | `slow=${number}`;
 
 export interface SandboxOptions {
   /** A version in full or its beginning: "8.12", "8.19" or "9.4", the default. */
@@ -81,29 +80,19 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     apiKey: btoa("sandbox:changeme-too"),
   };
   const servers: Server[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let state: State | undefined;
-
   const small = createElasticsearch(behaviour, auth ? credentials : undefined);
   const kibana = createKibana({
     ...{ behaviour, basePath, license, maxPayload },
-    state: () => state?.split("=")[0],
+    state: () => sandbox.state,
     async refusal(authorization) {
       const path = "/_security/_authenticate";
       if (!auth) return undefined;
       if (real === undefined) return refusal(credentials, authorization, path);
-      const { status, text } = await ask("GET", sandbox.elasticsearchUrl + path, authorization);
-      return status < 400 ? undefined : (JSON.parse(text) as { error: Cause }).error;
+      const { status, data } = await ask("GET", sandbox.elasticsearchUrl + path, authorization);
+      if (typeof data === "string") throw new Failure(401, "Unauthorized");
+      return status < 400 ? undefined : (data as { error: Cause }).error;
     },
-    bulk: (authorization) => async (path, body) => {
-      // Kibana's client for Elasticsearch tries four times, writes included, so a document may be written twice.
-      for (let attempt = 1; ; attempt++) {
-        const answer = await ask("POST", sandbox.elasticsearchUrl + path, authorization, body).catch((error) => {
-          if (attempt === 4) throw error;
-        });
-        if (answer !== undefined && (attempt === 4 || ![502, 503, 504].includes(answer.status))) return answer;
-      }
-    },
+    bulk: (authorization) => (path, body) => ask("POST", sandbox.elasticsearchUrl + path, authorization, body),
   });
 
   const sandbox: Sandbox = {
@@ -113,32 +102,22 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     env: {},
     requests: [],
     intercept: options.intercept,
-    get state() {
-      return state;
-    },
-    set state(next) {
-      clearTimeout(timer);
-      state = next;
-      const seconds = next?.split("not-ready=")[1];
-      if (seconds !== undefined) timer = setTimeout(() => (state = undefined), Number(seconds) * 1000).unref();
-    },
+    state: options.state,
     connectors: () => kibana.connectors().map(({ secrets, ...connector }) => connector),
     documents: small.documents,
     async close() {
-      clearTimeout(timer);
       const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
       for (const server of servers) server.closeAllConnections();
       await Promise.all(closed);
     },
   };
   try {
-    if (real === undefined) sandbox.elasticsearchUrl = await listen("elasticsearch", small, options.elasticsearchPort);
-    sandbox.kibanaUrl = (await listen("kibana", kibana, options.port)) + basePath;
+    if (real === undefined) sandbox.elasticsearchUrl = await listen(small, options.elasticsearchPort);
+    sandbox.kibanaUrl = (await listen(kibana, options.port)) + basePath;
   } catch (error) {
     await sandbox.close();
     throw error;
   }
-  sandbox.state = options.state;
   sandbox.env = {
     KIBANA_URL: sandbox.kibanaUrl,
     KIBANA_USERNAME: auth ? credentials.username : "",
@@ -149,8 +128,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
   return sandbox;
 
-  async function listen(name: Exchange["server"], handler: Handler, port = 0): Promise<string> {
-    const server = createServer((incoming, response) => void serve(name, handler, incoming, response));
+  async function listen(handler: Handler, port = 0): Promise<string> {
+    const server = createServer((incoming, response) => void serve(handler, incoming, response));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, "127.0.0.1", resolve);
@@ -159,23 +138,19 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  async function serve(
-    server: Exchange["server"],
-    handler: Handler,
-    incoming: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> {
-    const at = Date.now();
+  async function serve(handler: Handler, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("error", () => {});
-    const body = await readAll(incoming).catch(() => undefined);
-    if (body === undefined) return;
+    const chunks: Buffer[] | undefined = await incoming.toArray().catch(() => undefined);
+    if (chunks === undefined) return;
     const { method = "", url: path = "", headers } = incoming;
-    const exchange = { server, method, path, headers, body, response, at };
+    const body = Buffer.concat(chunks).toString();
+    const exchange = { server: handler.server, method, path, headers, body, response };
     sandbox.requests.push(exchange);
     const handle = () => answer(handler, exchange);
     try {
       const answered = await (sandbox.intercept === undefined ? handle() : sandbox.intercept(exchange, handle));
-      if (answered !== undefined) send(exchange, answered);
+      if (answered === undefined || response.destroyed || response.headersSent) return;
+      response.writeHead(answered.status, answered.headers).end(method === "HEAD" ? undefined : answered.body);
     } catch (error) {
       if (!(error instanceof Cut)) console.error("The sandbox failed:", error);
       response.destroy();
@@ -184,9 +159,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
   async function answer(handler: Handler, exchange: Exchange): Promise<Answer> {
     const { host = "", "content-encoding": encoding } = exchange.headers;
-    const isKibana = exchange.server === "kibana";
-    if (!isKibana && state === "elasticsearch-gone") throw new Cut();
-    if (isKibana && state?.startsWith("slow")) await pause(Number(state.split("=")[1] ?? 1000));
+    const { state = "" } = sandbox;
+    if (exchange.server === "elasticsearch" && state === "elasticsearch-gone") throw new Cut();
+    if (exchange.server === "kibana" && state.startsWith("slow")) await pause(Number(state.split("=")[1] ?? 1000));
     try {
       // A web page can have its own host name resolved to this machine (DNS rebinding), but its requests carry that name.
       if (!/^(localhost|127\.0\.0\.1|\[::1\]|[\w.-]+\.localhost)(:\d+)?$/i.test(host))
@@ -200,39 +175,14 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
-function send({ server, method, headers, response }: Exchange, { status, headers: given, body: text }: Answer): void {
-  if (response.destroyed || response.headersSent) return;
-  const isKibana = server === "kibana";
-  const isZipped = isKibana && text.length >= 1024 && /\bgzip\b/.test(String(headers["accept-encoding"]));
-  const body = isZipped ? gzipSync(text) : Buffer.from(text);
-  response.writeHead(status, {
-    ...given,
-    ...(isZipped && { "content-encoding": "gzip", vary: "accept-encoding" }),
-    ...(isKibana && { "kbn-name": "sandbox", "cache-control": "private, no-cache, no-store, must-revalidate" }),
-    ...(status !== 204 && { "content-length": String(body.length) }),
-  });
-  response.end(method === "HEAD" ? undefined : body);
-}
-
-async function readAll(incoming: IncomingMessage): Promise<string> {
-  return Buffer.concat((await incoming.toArray()) as Buffer[]).toString();
-}
-
 /** A request of Kibana to Elasticsearch. */
-function ask(method: string, url: string, authorization = "", body = ""): Promise<ElasticsearchAnswer> {
-  return new Promise((resolve, reject) => {
-    const headers = {
-      ...(authorization !== "" && { authorization }),
-      ...(body !== "" && { "content-type": "application/x-ndjson" }),
-      "content-length": Buffer.byteLength(body),
-    };
-    // A parsed URL would resolve an index called "..".
-    const path = url.replace(/^http:\/\/[^/]*/, "");
-    const outgoing = request(url, { method, path, headers, agent: false }, (incoming) => {
-      const { statusCode: status = 0, headers: answered } = incoming;
-      readAll(incoming).then((text) => resolve({ status, type: answered["content-type"] ?? "", text }), reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
+async function ask(method: string, url: string, authorization = "", body?: string): Promise<ElasticsearchAnswer> {
+  const headers = { ...(authorization && { authorization }), ...(body && { "content-type": "application/x-ndjson" }) };
+  try {
+    const response = await fetch(url, { method, headers, ...(body !== undefined && { body }) });
+    const isJson = response.headers.get("content-type")?.includes("json");
+    return { status: response.status, data: await (isJson ? response.json() : response.text()) };
+  } catch (error) {
+    return { status: 503, data: String(((error as Error).cause as Error | undefined)?.message) };
+  }
 }

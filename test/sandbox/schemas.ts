@@ -1,12 +1,11 @@
 // Descriptions of what requests may hold, and how Kibana's two validators, config-schema and zod, word a refusal.
-import { Failure, isPlainObject } from "./http.ts";
+import { Failure, isPlainObject, NotSimulated } from "./http.ts";
 
-type Check = (value: unknown) => string | undefined;
 type Path = (string | number)[];
 
-/** A field is required unless it has a default. */
-export type Schema = { default?: unknown } & (
-  | { is: "any" | "string"; check?: Check }
+/** A field is required unless it is optional or has a default. */
+export type Schema = { optional?: boolean; default?: unknown } & (
+  | { is: "any" | "string" | "url" | "refused"; isNotBlank?: boolean; prefix?: string }
   | { is: "boolean" }
   | { is: "enum"; options: string[] }
   | { is: "nullable" | "array" | "record"; of: Schema }
@@ -16,18 +15,11 @@ export type Schema = { default?: unknown } & (
 /** config-schema stops at the first fault, zod reports all of them. Newer versions of config-schema word an unknown key differently. */
 export type Validator = "config-schema" | "newer config-schema" | "zod";
 
-export class Invalid extends Failure {
-  constructor(message: string) {
-    super(400, message);
-  }
-}
+export class Invalid extends Failure {}
 
-/** Blank strings are refused at any depth, but the path in the message ends at the field. */
-export function notBlank(value: unknown): string | undefined {
-  if (typeof value === "string") return value.trim() === "" ? "value '' is not valid" : undefined;
-  return Object.values(value ?? {})
-    .map(notBlank)
-    .find(Boolean);
+/** A blank string at any depth is refused, but the path in the message ends at the field. */
+function isBlank(value: unknown): boolean {
+  return typeof value === "string" ? value.trim() === "" : Object.values(value ?? {}).some(isBlank);
 }
 
 /** Returns the value with its defaults. `namespace` is where the value is, such as "request body". */
@@ -37,16 +29,21 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
   const result = walk(schema, value, namespace);
   if (faults.length === 0) return result;
   const texts = faults.sort((a, b) => a.depth - b.depth).map(({ text }) => text);
-  throw new Invalid(texts.join("\n"));
+  throw new Invalid(400, texts.join("\n"));
 
   function walk(inner: Schema, given: unknown, path: Path): unknown {
-    if (given === undefined && "default" in inner) return inner.default;
+    if (given === undefined && ("default" in inner || inner.optional)) return inner.default;
     switch (inner.is) {
+      case "refused":
+        throw new NotSimulated(`connectors with "${path.at(-1)}"`);
       case "any":
-      case "string": {
-        if (inner.is === "string" && typeof given !== "string") return mismatch("string", given, path);
-        const fault = inner.check?.(given);
-        return fault === undefined ? given : fail(fault, path);
+      case "string":
+      case "url": {
+        if (inner.is !== "any" && typeof given !== "string") return mismatch("string", given, path);
+        if (inner.is === "url" && !URL.canParse(String(given))) throw new NotSimulated("the refusal of a wrong URL");
+        if (inner.isNotBlank && isBlank(given)) return fail("value '' is not valid", path);
+        const isFine = inner.prefix === undefined || String(given).startsWith(inner.prefix);
+        return isFine ? given : fail(`index must start with "${inner.prefix}"`, path);
       }
       case "boolean": {
         const word = typeof given === "string" && !isZod ? given.toLowerCase() : given;
@@ -57,10 +54,8 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
         if (inner.options.some((option) => option === given)) return given;
         const options = inner.options.map((option) => `"${option}"`).join("|");
         if (isZod) return fail(`Invalid option: expected one of ${options}`, path);
-        return failUnion(
-          inner.options.map((option, index) => notEqual(option, [...path, index])),
-          path,
-        );
+        const faults = inner.options.map((option, index) => notEqual(option, [...path, index]));
+        return failUnion(faults, path);
       }
       case "nullable":
         if (given === null) return null;
@@ -103,7 +98,7 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
   }
 
   function fail(message: string, path: Path): undefined {
-    if (!isZod) throw new Invalid(path.length === 0 ? message : `[${path.join(".")}]: ${message}`);
+    if (!isZod) throw new Invalid(400, path.length === 0 ? message : `[${path.join(".")}]: ${message}`);
     const place = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
     faults.push({ depth: path.length, text: `✖ ${message}${place && `\n  → at ${place.slice(1)}`}` });
   }
