@@ -10,8 +10,6 @@ type Stored = { source: unknown; version: number; seqNo: number; previous: Store
 type Index = ReturnType<typeof newIndex>;
 type Call = { path: string; index: string; id: string; parameters: URLSearchParams; body: string };
 type Result = { status?: number; body: object };
-/** An item of a bulk response. */
-type Item = { status: number; error?: Cause } & Record<string, unknown>;
 /** The API key is encoded. */
 export type Credentials = { username: string; password: string; apiKey: string };
 
@@ -105,8 +103,6 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
 
   function createIndex({ index: name, body }: Call): Result {
     checkKeys(Object.keys(parse(body)), "", "a new index");
-    const fault = nameFault(name);
-    if (fault !== undefined) throw new Failure(400, fault.reason, fault);
     const index = indices.get(name);
     if (index !== undefined) {
       const more = { type: "resource_already_exists_exception", index_uuid: index.uuid, index: name };
@@ -165,50 +161,66 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (_index === "") throw new Failure(400, "Validation Failed: 1: index is missing;", illegal);
       checkIsOneIndex(String(_index));
       const source = parseAny(lines[number + 1] ?? "");
-      const key = op_type === "create" ? "create" : "index";
-      return [() => ({ [key]: write(String(_index), String(_id), source, key, parameters.get("refresh")) })];
+      return [{ key: op_type === "create" ? "create" : "index", name: String(_index), given: String(_id), source }];
     });
-    const items: Record<string, Item>[] = writes.map((run) => run());
-    const errors = items.some((item) => Object.values(item).some(({ error }) => error !== undefined));
+    let errors = false;
+    const items = writes.map(({ key, name: _index, given, source }) => {
+      const id = given || randomId();
+      try {
+        return { [key]: write(_index, id, source, key === "create", parameters.get("refresh")) };
+      } catch (error) {
+        if (!(error instanceof Failure) || error instanceof NotSimulated) throw error;
+        errors = true;
+        const { status, message: reason, more } = error;
+        const _id = indices.has(_index) ? id : given || null;
+        return { [key]: { _index, _id, status, error: { reason, ...more } } };
+      }
+    });
     return { body: { errors, took: 1, items } };
   }
 
   function indexDocument({ path, index, id, parameters, body }: Call): Result {
-    const action = path.includes("/_create/") ? "create" : parameters.get("op_type");
-    const { status, error, ...result } = write(index, id, parseAny(body), action, parameters.get("refresh"));
-    if (error !== undefined) throw new Failure(status, error.reason, error);
-    return { status, body: result };
+    const creates = path.includes("/_create/") || parameters.get("op_type") === "create";
+    const written = write(index, id || randomId(), parseAny(body), creates, parameters.get("refresh"));
+    return { status: written.status, body: { ...written, status: undefined } };
   }
 
-  function write(_index: string, id: string, source: unknown, action: string | null, refreshes: string | null): Item {
+  function write(_index: string, _id: string, source: unknown, creates: boolean, refreshes: string | null) {
     if (!/^(true|false|wait_for|)$/.test(refreshes ?? "")) throw new NotSimulated(`refresh=${refreshes}`);
-    const nameError = indices.has(_index) ? undefined : nameFault(_index);
-    if (nameError !== undefined) return { _index, _id: id || null, status: 400, error: nameError };
-    const where = { _index, _id: id || randomId() };
     const index = indices.get(_index) ?? newIndex(_index);
     indices.set(_index, index);
-    const before = index.documents.get(where._id);
-    const error = mapDocument(index.mapping, source, where._id);
-    if (error !== undefined) return { ...where, status: 400, error };
-    if (action === "create" && before !== undefined) {
-      const reason = `[${id}]: version conflict, document already exists (current version [${before.version}])`;
+    const before = index.documents.get(_id);
+    mapDocument(index.mapping, source, _id);
+    if (creates && before !== undefined) {
       const shard = { index_uuid: index.uuid, shard: "0", index: _index };
-      return { ...where, status: 409, error: { type: "version_conflict_engine_exception", reason, ...shard } };
+      const reason = `[${_id}]: version conflict, document already exists (current version [${before.version}])`;
+      throw new Failure(409, reason, { type: "version_conflict_engine_exception", ...shard });
     }
     if (index.refreshed === index.writes) index.unrefreshedSince = Date.now();
     const previous = before && before.seqNo >= index.refreshed ? before.previous : before;
     const stored = { source, version: (before?.version ?? 0) + 1, seqNo: index.writes++, previous };
-    index.documents.set(where._id, stored);
+    index.documents.set(_id, stored);
     const isForced = refreshes === "true" || refreshes === "";
     if (isForced || refreshes === "wait_for") refresh(index);
     const [result, status] = before === undefined ? (["created", 201] as const) : (["updated", 200] as const);
     const shards = { ...(isForced && { forced_refresh: true }), _shards: { total: 2, successful: 1, failed: 0 } };
-    return { ...where, _version: stored.version, result, ...shards, _seq_no: stored.seqNo, _primary_term: 1, status };
+    return {
+      _index,
+      _id,
+      _version: stored.version,
+      result,
+      ...shards,
+      _seq_no: stored.seqNo,
+      _primary_term: 1,
+      status,
+    };
   }
 }
 
 /** Searches find the writes before `refreshed`. The first one after them was made at `unrefreshedSince`. */
 function newIndex(name: string) {
+  const fault = { type: "invalid_index_name_exception", index_uuid: "_na_", index: name };
+  if (/\p{Lu}/u.test(name)) throw new Failure(400, `Invalid index name [${name}], must be lowercase`, fault);
   const state = { created: Date.now(), writes: 0, refreshed: 0, unrefreshedSince: 0 };
   return { name, uuid: randomId(), mapping: new Map() as Mapping, documents: new Map<string, Stored>(), ...state };
 }
@@ -261,10 +273,4 @@ function randomId(): string {
 function checkIsOneIndex(name: string): void {
   const isPlain = !/[\s"*\\<|,>/?#:]|^[-_+]|^\.\.?$/.test(name) && Buffer.byteLength(name) <= 255;
   if (!isPlain) throw new NotSimulated(`index names such as "${name}"`);
-}
-
-function nameFault(name: string): Cause | undefined {
-  const reason = `Invalid index name [${name}], must be lowercase`;
-  if (!/\p{Lu}/u.test(name)) return undefined;
-  return { type: "invalid_index_name_exception", reason, index_uuid: "_na_", index: name };
 }

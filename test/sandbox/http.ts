@@ -1,7 +1,6 @@
 // What the sandbox's two servers have in common: a request, an answer, and the refusal of what is not simulated.
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 
-/** An empty body is none. */
 export interface Answer {
   status: number;
   headers: Record<string, string>;

@@ -17,7 +17,6 @@ export interface KibanaOptions {
   /** Why Elasticsearch refuses the credentials; undefined if they are right or not asked for. */
   refusal(authorization: string | undefined): Promise<Cause | undefined>;
   bulk(authorization: string | undefined): Bulk;
-  /** Undefined if Kibana is as usual. */
   state(): string | undefined;
 }
 
@@ -139,10 +138,8 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
     if (type === "application/x-www-form-urlencoded") return parseForm(body);
     if (!/^application\/(?:.+\+)?json$/.test(type)) throw new Failure(415, "Unsupported Media Type");
     try {
-      return JSON.parse(body || "null", (key, value: unknown) => {
-        if (key === "__proto__") throw new SyntaxError();
-        return value;
-      });
+      if (/"__proto__"\s*:/.test(body)) throw new SyntaxError("refused for safety");
+      return JSON.parse(body || "null");
     } catch {
       throw new Failure(400, "Invalid request payload JSON format");
     }
@@ -247,6 +244,7 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
       }
     };
     const checked = { config: check("config"), secrets: check("secrets") };
+    if (!checked.secrets.user !== !checked.secrets.password) throw new NotSimulated("a user without a password");
     checkLicense(type);
     return checked;
   }

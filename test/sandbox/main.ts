@@ -25,25 +25,21 @@ Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C 
   --help                      prints this text
 `;
 
-const text = { type: "string" } as const;
-const flag = { type: "boolean" } as const;
+const [text, flag] = [{ type: "string" }, { type: "boolean" }] as const;
 const known = {
   ...{ kibana: text, license: text, port: text, "elasticsearch-port": text, "base-path": text, elasticsearch: text },
   ...{ state: text, cwd: text, "no-auth": flag, demo: flag, help: flag },
 };
 
 const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) < 65_536;
+const isState = (value: string) => /^slow=\d+$/.test(value) || states.some((state) => state === value);
 const rules: [option: string, isValid: (value: string) => unknown, refusal: string][] = [
   ["port", isPort, "is no port number"],
   ["elasticsearch-port", isPort, "is no port number"],
   ["license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial"],
   ["base-path", (value) => /^(\/[^/?#\s]+)+$/.test(value), "must begin with / and not end with it, as /kbn does"],
   ["elasticsearch", (value) => /^http:/.test(value) && URL.canParse(value), "is no URL such as http://127.0.0.1:9200"],
-  [
-    "state",
-    (value) => `${states},slow=`.split(",").includes(value.replace(/=\d+$/, "=")),
-    `is none of ${states.join(", ")}`,
-  ],
+  ["state", isState, `is none of ${states.join(", ")}`],
   ["cwd", (value) => statSync(value, { throwIfNoEntry: false })?.isDirectory(), "is no folder"],
 ];
 
@@ -57,6 +53,7 @@ function parse(args: string[]) {
     const value = (values as Record<string, unknown>)[name];
     if (typeof value === "string" && !isValid(value)) throw new Error(`--${name} "${value}" ${refusal}.`);
   }
+  if (values.cwd !== undefined && command.length === 0) throw new Error("--cwd is for a command, and there is none.");
   const [port, elasticsearchPort] = command.length > 0 ? [0, 0] : [5601, 9200];
   const { kibana, license, state, elasticsearch, "base-path": basePath } = values;
   const options = {

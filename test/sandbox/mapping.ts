@@ -8,37 +8,31 @@ export type Mapping = Map<string, FieldType>;
 /** Why a value does not fit: an illegal_argument_exception, if it does not say otherwise. */
 type Fault = Partial<Cause> & { reason: string };
 
-/** How Elasticsearch refuses a document. */
-class Refused extends Failure {
-  constructor(reason: string, fault?: Fault, type = "document_parsing_exception") {
-    super(400, reason, { type, reason, ...(fault && { caused_by: { type: "illegal_argument_exception", ...fault } }) });
-  }
+/** How Elasticsearch refuses a document. It lacks the place in the JSON, `[1:6] `. */
+function refusal(reason: string, fault?: Fault, type = parsing): Failure {
+  const cause = fault && { caused_by: { type: "illegal_argument_exception", ...fault } };
+  return new Failure(400, reason, { type, ...cause });
 }
 
+const parsing = "document_parsing_exception";
 const metadata = /^_(id|index|source|routing|seq_no|field_names|version|ignored|nested_path|tier)$/;
 
-/** Adds the fields that are new, or says why Elasticsearch refuses the document. It lacks the place in the JSON, `[1:6] `. */
-export function mapDocument(mapping: Mapping, document: unknown, id: string): Cause | undefined {
+/** Checks a document and adds the fields that are new. */
+export function mapDocument(mapping: Mapping, document: unknown, id: string): void {
   const added: Mapping = new Map();
-  try {
-    if (!isPlainObject(document)) throw new Refused("Malformed content, must start with an object");
-    visitObject(document, "");
-  } catch (error) {
-    if (error instanceof Refused) return error.more as Cause;
-    throw error;
-  }
+  if (!isPlainObject(document)) throw refusal("Malformed content, must start with an object");
+  visitObject(document, "");
   if (mapping.size + added.size > 500 || [...added.keys()].some((path) => path.split(".").length > 20))
     throw new NotSimulated("mappings of more than 500 fields or 20 levels");
   for (const [path, type] of added) mapping.set(path, type);
-  return undefined;
 
   function visitObject(object: Record<string, unknown>, prefix: string): void {
     for (const [key, item] of Object.entries(object)) {
       const reason = "field name cannot be an empty string";
-      if (key === "") throw new Refused(`failed to parse: ${reason}`, { reason });
+      if (key === "") throw refusal(`failed to parse: ${reason}`, { reason });
       if (prefix === "" && metadata.test(key)) {
         const rule = "is a metadata field and cannot be added inside a document. Use the index API request parameters.";
-        refuse(key, key, item, { type: "document_parsing_exception", reason: `Field [${key}] ${rule}` });
+        refuse(key, key, item, { type: parsing, reason: `Field [${key}] ${rule}` });
       }
       // `{"a.b": 1}` is `{"a": {"b": 1}}`.
       const [name = "", ...rest] = key.split(".");
@@ -64,14 +58,14 @@ export function mapDocument(mapping: Mapping, document: unknown, id: string): Ca
       visitObject(item, `${path}.`);
     } else {
       const fault = `tried to parse field [${name}] as object, but found a concrete value`;
-      throw new Refused(`object mapping for [${path}] ${fault}`);
+      throw refusal(`object mapping for [${path}] ${fault}`);
     }
   }
 
   function refuse(path: string, type: string, item: unknown, fault: Fault): never {
     const where = `[${path}] of type [${type}] in document with id '${id}'`;
     const preview = typeof item === "object" ? JSON.stringify(item) : item;
-    throw new Refused(`failed to parse field ${where}. Preview of field's value: '${preview}'`, fault);
+    throw refusal(`failed to parse field ${where}. Preview of field's value: '${preview}'`, fault);
   }
 }
 
@@ -82,7 +76,7 @@ function checkMerge(path: string, known: FieldType, type: FieldType): void {
   const reason = isClash
     ? `can't merge a non object mapping [${path}] with an object mapping`
     : `mapper [${path}] cannot be changed from type [${known}] to [${type === "object" ? "ObjectMapper" : type}]`;
-  throw new Refused(reason, undefined, "illegal_argument_exception");
+  throw refusal(reason, undefined, "illegal_argument_exception");
 }
 
 function guessType(item: unknown): FieldType {
@@ -133,11 +127,10 @@ const isoDate =
 
 /** What `strict_date_optional_time` accepts. */
 function isDate(text: string): boolean {
-  const [year, month = "01", day = "01", hour = "00", minute = "00", second = "00"] =
-    isoDate.exec(text)?.slice(1) ?? [];
-  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  const [y, m = "01", d = "01", hour = "00", min = "00", s = "00"] = isoDate.exec(text)?.slice(1) ?? [];
+  const date = new Date(`${y}-${m}-${d}T${hour}:${min}:${s}Z`);
   // JavaScript takes February 30 for March 1.
-  return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day) && hour !== "24";
+  return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(d) && hour !== "24";
 }
 
 /** A mapping as Elasticsearch shows it. */

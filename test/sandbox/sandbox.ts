@@ -1,4 +1,5 @@
 // A simulated Kibana and a small Elasticsearch on loopback: starting them, watching them, and standing between them and a test.
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,14 +42,9 @@ export interface SandboxOptions {
   intercept?: Intercept;
 }
 
-/**
- * Stands in front of a server: answers itself, or calls `handle()` and may change its answer, or uses `exchange.response` and
- * returns undefined. So a test can have what the small Elasticsearch lacks, such as a pipeline that drops a document.
- */
-export type Intercept = (
-  exchange: Exchange,
-  handle: () => Promise<Answer>,
-) => Promise<Answer | undefined> | Answer | undefined;
+/** Answers itself, or calls `handle()` and may change its answer, or uses `exchange.response` and returns undefined. */
+export type Intercept = (exchange: Exchange, handle: () => Promise<Answer>) => Answered | Promise<Answered>;
+type Answered = Answer | undefined;
 
 export interface Sandbox {
   kibanaUrl: string;
@@ -130,10 +126,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
   async function listen(handler: Handler, port = 0): Promise<string> {
     const server = createServer((incoming, response) => void serve(handler, incoming, response));
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(port, "127.0.0.1", resolve);
-    });
+    await once(server.listen(port, "127.0.0.1"), "listening");
     servers.push(server);
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }

@@ -5,7 +5,7 @@ type Path = (string | number)[];
 
 /** A field is required unless it is optional or has a default. */
 export type Schema = { optional?: boolean; default?: unknown } & (
-  | { is: "any" | "string" | "url" | "refused"; isNotBlank?: boolean; prefix?: string }
+  | { is: "any" | "string" | "url" | "refused"; isNotBlank?: boolean; isNotEmpty?: boolean; prefix?: string }
   | { is: "boolean" }
   | { is: "enum"; options: string[] }
   | { is: "nullable" | "array" | "record"; of: Schema }
@@ -42,14 +42,15 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
         if (inner.is !== "any" && typeof given !== "string") return mismatch("string", given, path);
         if (inner.is === "url" && !URL.canParse(String(given))) throw new NotSimulated("the refusal of a wrong URL");
         if (inner.isNotBlank && isBlank(given)) return fail("value '' is not valid", path);
+        if (inner.isNotEmpty && given === "") throw new NotSimulated("the refusal of an empty text");
         const isFine = inner.prefix === undefined || String(given).startsWith(inner.prefix);
         return isFine ? given : fail(`index must start with "${inner.prefix}"`, path);
       }
-      case "boolean": {
-        const word = typeof given === "string" && !isZod ? given.toLowerCase() : given;
-        if (word === true || (word === "true" && !isZod)) return true;
-        return word === false || (word === "false" && !isZod) ? false : mismatch("boolean", given, path);
-      }
+      case "boolean":
+        if (typeof given === "boolean") return given;
+        if (isZod || typeof given !== "string" || !/^(true|false)$/i.test(given))
+          return mismatch("boolean", given, path);
+        return given.toLowerCase() === "true";
       case "enum": {
         if (inner.options.some((option) => option === given)) return given;
         const options = inner.options.map((option) => `"${option}"`).join("|");
