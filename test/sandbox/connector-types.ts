@@ -1,6 +1,7 @@
 // The connector types: what their config, secrets and params may hold, and what a run does.
+
+import data from "./data.json" with { type: "json" };
 import { type Cause, isPlainObject } from "./http.ts";
-import data from "./kibana.json" with { type: "json" };
 import type { Schema } from "./schemas.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: validated by a schema before it is used

@@ -1,5 +1,6 @@
 // A small Elasticsearch: what writing documents and finding them again needs. It knows no relevance: every hit scores 1.
 import { randomBytes } from "node:crypto";
+import data from "./data.json" with { type: "json" };
 import { type Answer, type Cause, type Exchange, Failure, isPlainObject, NotSimulated } from "./http.ts";
 import { describeMapping, type Mapping, mapDocument } from "./mapping.ts";
 import { filterOf } from "./queries.ts";
@@ -13,6 +14,8 @@ type Result = { status?: number; body: object };
 /** The API key is encoded. */
 export type Credentials = { username: string; password: string; apiKey: string };
 
+const challenge = ['Basic realm="security", charset="UTF-8"', "ApiKey"];
+
 /** What Elasticsearch says to credentials that it refuses; undefined if they are right. */
 export function refusal(known: Credentials, authorization: string | undefined, path: string): Cause | undefined {
   const [, scheme = "", token = ""] = /^(\S+) +(.*)$/.exec(authorization ?? "") ?? [];
@@ -20,7 +23,8 @@ export function refusal(known: Credentials, authorization: string | undefined, p
   const [name] = decoded.split(":");
   const unable =
     "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
-  const because = (reason: string): Cause => ({ type: "security_exception", reason });
+  const header = { "WWW-Authenticate": challenge };
+  const because = (reason: string): Cause => ({ type: "security_exception", reason, header });
   switch (scheme.toLowerCase()) {
     case "basic":
       if (decoded === `${known.username}:${known.password}`) return undefined;
@@ -35,17 +39,15 @@ export function refusal(known: Credentials, authorization: string | undefined, p
   }
 }
 
-const illegal = { type: "illegal_argument_exception" };
+const versioned = /^application\/vnd\.elasticsearch\+(?:x-nd)?json; ?compatible-with=(\d+)$/;
 const product = { "x-elastic-product": "Elasticsearch" };
 
 export function createElasticsearch(behaviour: Behaviour, credentials: Credentials | undefined) {
   const indices = new Map<string, Index>();
-  const version = { number: behaviour.version, build_flavor: "default", build_snapshot: false };
-  const tagline = "You Know, for Search";
-  const { username = "_anonymous" } = credentials ?? {};
+  const version = { ...data.information.version, number: behaviour.version };
   const routes: [pattern: RegExp, parameters: string, run: (call: Call) => Result][] = [
-    [/^GET \/$/, "", () => ({ body: { name: "sandbox", cluster_name: "sandbox", version, tagline } })],
-    [/^GET \/_security\/_authenticate$/, "", () => ({ body: { username, roles: ["superuser"], enabled: true } })],
+    [/^GET \/$/, "", () => ({ body: { ...data.information, version } })],
+    [/^GET \/_security\/_authenticate$/, "", () => ({ body: { ...data.user, username: credentials?.username } })],
     [/^(?:POST|PUT) \/(?:([^/]+)\/)?_bulk$/, "refresh", bulk],
     [/^PUT \/([^_/][^/]*)$/, "", createIndex],
     [/^GET \/([^_/][^/]*)$/, "", (call) => ({ body: { [call.index]: describeIndex(existing(call)) } })],
@@ -62,7 +64,6 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   return { server: "elasticsearch" as const, handle, fail, documents };
 
   function handle({ method, path, headers, body }: Exchange): Answer {
-    // Not as a URL, which would resolve an index called "..".
     const [pathname = "", search] = path.split("?", 2);
     const cause = credentials && refusal(credentials, headers.authorization, pathname);
     if (cause !== undefined) throw new Failure(401, cause.reason, cause);
@@ -76,24 +77,29 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const [, index = "", id = ""] = (pattern?.exec(request) ?? []).map((part) => part && decodeURIComponent(part));
     checkIsOneIndex(index);
     const { status = 200, body: answer } = run({ index, id, parameters, body, path: pathname });
-    const wanted = /^application\/vnd\.elasticsearch\+json; ?compatible-with=\d+/.exec(headers.accept ?? "")?.[0];
-    const type = wanted?.replace(" ", "") ?? "application/json";
-    return { status, headers: { "content-type": type, ...product }, body: JSON.stringify(answer) };
+    const type = versioned.test(headers.accept ?? "") ? headers.accept?.replace(" ", "") : undefined;
+    return {
+      status,
+      headers: { "content-type": type ?? "application/json", ...product },
+      body: JSON.stringify(answer),
+    };
   }
 
   function fail({ status, message: reason, more }: Failure): Answer {
-    const error = { type: "sandbox_exception", reason, ...more };
-    const body = JSON.stringify({ error: { root_cause: [error], ...error }, status });
-    const challenge = { "www-authenticate": 'Basic realm="security", charset="UTF-8", ApiKey' };
-    return { status, headers: { "content-type": "application/json", ...(status === 401 ? challenge : product) }, body };
+    const { caused_by, ...outer }: Cause = { type: "sandbox_exception", reason, ...more };
+    const root_cause = [caused_by?.type === outer.type ? caused_by : outer];
+    const body = JSON.stringify({ error: { root_cause, ...outer, ...(caused_by && { caused_by }) }, status });
+    const headers = status === 401 ? { "www-authenticate": challenge.join(", ") } : product;
+    return { status, headers: { "content-type": "application/json", ...headers }, body };
   }
 
   /** A client of a newer major version is refused, but only where the header is one media type, not a list. */
   function checkMediaType(header: string, value = ""): void {
     if (header === "Content-Type" && !/^application\/([\w.]+\+)?(x-nd)?json\b/.test(value))
       throw new NotSimulated(`bodies of type "${value}"`);
-    const wanted = Number(/^[^,]*compatible-with=(\d+)$/.exec(value)?.[1]);
+    const wanted = Number(versioned.exec(value)?.[1]);
     const major = Number.parseInt(behaviour.version, 10);
+    if (wanted === 7 && major === 8) throw new NotSimulated("what clients of version 7 expect");
     if (Number.isNaN(wanted) || wanted === major || wanted === major - 1) return;
     const versions = `either version ${major} or ${major - 1}, but found ${wanted}`;
     const cause = { type: "status_exception", reason: `${header} version must be ${versions}. ${header}=${value}` };
@@ -142,14 +148,16 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     if (counts) return { body: { count: found.length, _shards } };
     const total = { value: Math.min(found.length, 10_000), relation: found.length > 10_000 ? "gte" : "eq" };
     const hits = found.slice(from, from + size);
+    const max_score = index === undefined ? 0 : hits.length > 0 ? 1 : null;
     return {
-      body: { took: 1, timed_out: false, _shards, hits: { total, max_score: hits.length > 0 ? 1 : null, hits } },
+      body: { took: 1, timed_out: false, _shards, hits: { total, max_score, hits } },
     };
   }
 
   function bulk({ index: name, parameters, body }: Call): Result {
     if (body === "") throw new Failure(400, "request body is required", { type: "parse_exception" });
-    if (!body.endsWith("\n")) throw new Failure(400, "The bulk request must be terminated by a newline [\\n]", illegal);
+    const end = "The bulk request must be terminated by a newline [\\n]";
+    if (!body.endsWith("\n")) throw new Failure(400, end, { type: "illegal_argument_exception" });
     const lines = body.split("\n").slice(0, -1);
     // Everything is read before anything is written.
     const writes = lines.flatMap((line, number) => {
@@ -158,7 +166,10 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (!/^(create|index)$/.test(action)) throw new NotSimulated(`the bulk action "${action}"`);
       const { _index = name, _id = "", op_type = action, ...rest } = isPlainObject(value) ? value : {};
       checkKeys(Object.keys(rest), "", "a bulk action");
-      if (_index === "") throw new Failure(400, "Validation Failed: 1: index is missing;", illegal);
+      if (_index === "")
+        throw new Failure(400, "Validation Failed: 1: index is missing;", {
+          type: "action_request_validation_exception",
+        });
       checkIsOneIndex(String(_index));
       const source = parseAny(lines[number + 1] ?? "");
       return [{ key: op_type === "create" ? "create" : "index", name: String(_index), given: String(_id), source }];
@@ -227,7 +238,7 @@ function newIndex(name: string) {
 
 function find(index: Index, query: unknown) {
   if (Date.now() - index.unrefreshedSince >= 1000) refresh(index);
-  const fits = filterOf(query, index.mapping);
+  const fits = filterOf(index.mapping, query);
   const visible = [...index.documents].flatMap(([_id, stored]) => {
     const seen = stored.seqNo < index.refreshed ? stored : stored.previous;
     return seen === undefined ? [] : [{ _index: index.name, _id, _score: 1, _source: seen.source }];
@@ -241,8 +252,7 @@ function refresh(index: Index) {
 }
 
 function describeIndex({ name, uuid, created, mapping }: Index) {
-  const shards = { number_of_shards: "1", number_of_replicas: "1" };
-  const settings = { index: { creation_date: String(created), ...shards, uuid, provided_name: name } };
+  const settings = { index: { ...data.indexSettings, creation_date: String(created), uuid, provided_name: name } };
   return { aliases: {}, mappings: describeMapping(mapping), settings };
 }
 

@@ -20,11 +20,10 @@ export interface Exchange {
 export interface Handler {
   server: Exchange["server"];
   handle(exchange: Exchange): Answer | Promise<Answer>;
-  /** An error answer in the server's own shape. */
   fail(failure: Failure): Answer;
 }
 
-/** An error answer, before a server gives it its shape. */
+/** An error answer, before a server gives it its own shape. */
 export class Failure extends Error {
   readonly status: number;
   readonly more: object;

@@ -4,8 +4,8 @@ import { STATUS_CODES } from "node:http";
 import { parse as parseForm } from "node:querystring";
 import type { Bulk, ConnectorType, Fields, TypedConnector } from "./connector-types.ts";
 import { clientMessage, connectorTypes, run } from "./connector-types.ts";
+import data from "./data.json" with { type: "json" };
 import { type Answer, type Cause, type Exchange, Failure, type Handler, isPlainObject, NotSimulated } from "./http.ts";
-import data from "./kibana.json" with { type: "json" };
 import { Invalid, type Schema, validate } from "./schemas.ts";
 import type { Behaviour } from "./versions.ts";
 
@@ -31,16 +31,16 @@ const json = { "content-type": "application/json; charset=utf-8" };
 const html = { "content-type": "text/html; charset=utf-8" };
 const { preconfigured, defaultSpace } = data;
 const schemas = data.schemas as unknown as Record<keyof typeof data.schemas, Schema>;
-/** What a real Kibana has beside the connectors API: its other APIs, and the pages of its user interface. */
-const notHere = new RegExp(`^/($|(app|internal|login|spaces|ui|api/(${data.otherApis.join("|")}))(/|$))`);
-const legacy = /^\/api\/actions(\/action\b.*|\/list_action_types)?$/;
 
 export function createKibana(options: KibanaOptions): Handler & { connectors(): Connector[] } {
   const { behaviour, basePath, state } = options;
   const bodyValidator = behaviour.is94 ? "newer config-schema" : "config-schema";
   const typeValidator = behaviour.is94 ? "zod" : "config-schema";
   const connectors = new Map<string, Connector>();
-  const one = /^\/api\/actions\/connector\/([^/]+)$/;
+  /** What a real Kibana has beside the connectors API: its other APIs, and the pages of its user interface. */
+  const apis = [...data.otherApis, ...(behaviour.is94 ? [] : data.legacyApis)];
+  const notHere = new RegExp(`^/($|(app|internal|login|spaces|ui|api/(${apis.join("|")}))(/|$))`);
+  const one = /^\/api\/actions\/connector\/(?!_oauth_)([^/]+)$/;
   const routes: Route[] = [
     ["GET", /^\/api\/actions\/connector_types$/, listTypes],
     ["GET", /^\/api\/actions\/connectors$/, list],
@@ -71,8 +71,7 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
       return reply(200, { ...version, status: { overall: { level: "available" } } });
     }
     const route = routes.find(([verb, pattern]) => pattern.test(path) && verb === (isRead ? "GET" : method));
-    if (route === undefined && (notHere.test(path) || (!behaviour.is94 && legacy.test(path))))
-      throw new NotSimulated(`${method} ${path}`);
+    if (route === undefined && notHere.test(path)) throw new NotSimulated(`${method} ${path}`);
     // Only GET has a route that catches everything: for other methods, nothing is checked before the 404.
     if (route === undefined && !isRead) throw new Failure(404, "Not Found");
     const id = decode(route?.[1].exec(path)?.[1] ?? "");
@@ -173,12 +172,11 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
   }
 
   function listTypes({ query }: Call): unknown {
-    validate(schemas.listTypes, Object.fromEntries(query), bodyValidator, ["request query"]);
-    const feature = query.get("feature_id");
+    const given = validate(schemas.listTypes, Object.fromEntries(query), bodyValidator, ["request query"]) as Fields;
     const enabled = options.license === "trial" && { enabled: true, enabled_in_license: true };
     const newer = behaviour.is94 && { is_deprecated: false };
     return connectorTypes
-      .filter(({ supported_feature_ids: ids }) => !feature || ids.includes(feature))
+      .filter(({ supported_feature_ids: ids }) => !given.feature_id || ids.includes(given.feature_id))
       .map(({ config, secrets, params, ...type }) => ({ ...type, ...enabled, ...newer }));
   }
 
@@ -216,10 +214,9 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
 
   async function execute({ space, id, body, authorization }: Call): Promise<unknown> {
     const stored = load(space, id);
-    const { params: schema } = typeOf(stored.connector_type_id);
     const source = behaviour.isAfter812 ? { errorSource: "user" } : {};
     try {
-      const params = validate(schema, body.params, typeValidator) as Fields;
+      const params = validate(typeOf(stored.connector_type_id).params, body.params, typeValidator) as Fields;
       const { service_message, ...result }: Fields = await run(stored, params, options.bulk(authorization));
       const hasSource = result.message === "error indexing documents";
       return { ...result, connector_id: id, ...(service_message && { service_message }), ...(hasSource && source) };

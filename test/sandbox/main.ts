@@ -18,8 +18,7 @@ Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C 
   --no-auth                   asks for no credentials
   --base-path </path>         where Kibana is, as with server.basePath
   --elasticsearch <url>       uses a real Elasticsearch, with the user name and password in the URL
-  --state <state>             ${states.join(", ")},
-                              slow=<milliseconds>
+  --state <state>             ${states.join(", ")}
   --cwd <folder>              where the command runs
   --demo                      says in one line that this Kibana is simulated
   --help                      prints this text
@@ -32,14 +31,13 @@ const known = {
 };
 
 const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) < 65_536;
-const isState = (value: string) => /^slow=\d+$/.test(value) || states.some((state) => state === value);
 const rules: [option: string, isValid: (value: string) => unknown, refusal: string][] = [
   ["port", isPort, "is no port number"],
   ["elasticsearch-port", isPort, "is no port number"],
   ["license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial"],
   ["base-path", (value) => /^(\/[^/?#\s]+)+$/.test(value), "must begin with / and not end with it, as /kbn does"],
   ["elasticsearch", (value) => /^http:/.test(value) && URL.canParse(value), "is no URL such as http://127.0.0.1:9200"],
-  ["state", isState, `is none of ${states.join(", ")}`],
+  ["state", (value) => states.some((state) => state === value), `is none of ${states.join(", ")}`],
   ["cwd", (value) => statSync(value, { throwIfNoEntry: false })?.isDirectory(), "is no folder"],
 ];
 
@@ -103,23 +101,20 @@ function serve({ env, kibanaUrl, elasticsearchUrl }: Sandbox): Promise<number> {
 }
 
 function run([command = "", ...args]: string[], env: Record<string, string>, cwd?: string): Promise<number> {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
-    const watchdog = child.pid === undefined ? undefined : watch(child.pid);
-    // Ctrl-C in a terminal reaches the command by itself: passing it on would be a second one.
-    const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
-    for (const signal of signals)
-      process.on(signal, () => void ((signal === "SIGINT" && isTerminal) || child.kill(signal)));
-    const end = (exitCode: number) => {
-      watchdog?.kill("SIGKILL");
-      resolve(exitCode);
-    };
+  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
+  const watchdog = child.pid === undefined ? undefined : watch(child.pid);
+  // Ctrl-C in a terminal reaches the command by itself: passing it on would be a second one.
+  const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+  for (const signal of signals)
+    process.on(signal, () => void ((signal === "SIGINT" && isTerminal) || child.kill(signal)));
+  const ended = new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       console.error(`${command} cannot be started: ${error.code === "ENOENT" ? "no such command" : error.message}`);
-      end(127);
+      resolve(127);
     });
-    child.once("exit", (code, signal) => end(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
+  return ended.finally(() => watchdog?.kill("SIGKILL"));
 }
 
 /** Ends the command if the sandbox dies without being able to: then the pipe between them closes. */

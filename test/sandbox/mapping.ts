@@ -117,7 +117,6 @@ function faultOf(type: FieldType, item: unknown): Fault | undefined {
   throw new NotSimulated(`numbers such as ${text}`);
 }
 
-/** A fault that the JSON parser found. */
 function parserFault(reason: string): Fault {
   return { type: "x_content_parse_exception", reason, caused_by: { type: "json_parse_exception", reason } };
 }
@@ -130,7 +129,9 @@ function isDate(text: string): boolean {
   const [y, m = "01", d = "01", hour = "00", min = "00", s = "00"] = isoDate.exec(text)?.slice(1) ?? [];
   const date = new Date(`${y}-${m}-${d}T${hour}:${min}:${s}Z`);
   // JavaScript takes February 30 for March 1.
-  return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(d) && hour !== "24";
+  if (y !== undefined && (hour === "24" || date.getUTCDate() !== Number(d)))
+    throw new NotSimulated(`dates such as ${text}`);
+  return y !== undefined;
 }
 
 /** A mapping as Elasticsearch shows it. */

@@ -2,8 +2,10 @@
 import { isPlainObject, NotSimulated } from "./http.ts";
 import type { Mapping } from "./mapping.ts";
 
-export function filterOf(query: unknown, mapping: Mapping): (source: unknown, id: string) => boolean {
-  if (query === undefined) return () => true;
+export function filterOf(
+  mapping: Mapping,
+  query: unknown = { match_all: {} },
+): (source: unknown, id: string) => boolean {
   const [kind, body] = onlyEntry(query);
   const [path = "", given] = onlyEntry(body);
   if (kind === "match_all" && path === "") return () => true;

@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import type { ElasticsearchAnswer } from "./connector-types.ts";
 import { createElasticsearch, refusal } from "./elasticsearch.ts";
 import { type Answer, type Cause, type Exchange, Failure, type Handler, NotSimulated } from "./http.ts";
@@ -19,8 +18,7 @@ export const states = [
   "read-only",
   "slow",
 ] as const;
-/** `slow=300` waits for 300 ms before each answer; the default is a second. */
-export type State = (typeof states)[number] | `slow=${number}`;
+export type State = (typeof states)[number];
 
 export interface SandboxOptions {
   /** A version in full or its beginning: "8.12", "8.19" or "9.4", the default. */
@@ -102,8 +100,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     connectors: () => kibana.connectors().map(({ secrets, ...connector }) => connector),
     documents: small.documents,
     async close() {
-      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
-      for (const server of servers) server.closeAllConnections();
+      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve).closeAllConnections()));
       await Promise.all(closed);
     },
   };
@@ -152,9 +149,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
   async function answer(handler: Handler, exchange: Exchange): Promise<Answer> {
     const { host = "", "content-encoding": encoding } = exchange.headers;
-    const { state = "" } = sandbox;
-    if (exchange.server === "elasticsearch" && state === "elasticsearch-gone") throw new Cut();
-    if (exchange.server === "kibana" && state.startsWith("slow")) await pause(Number(state.split("=")[1] ?? 1000));
+    if (exchange.server === "elasticsearch" && sandbox.state === "elasticsearch-gone") throw new Cut();
     try {
       // A web page can have its own host name resolved to this machine (DNS rebinding), but its requests carry that name.
       if (!/^(localhost|127\.0\.0\.1|\[::1\]|[\w.-]+\.localhost)(:\d+)?$/i.test(host))

@@ -28,8 +28,8 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
   const faults: { depth: number; text: string }[] = [];
   const result = walk(schema, value, namespace);
   if (faults.length === 0) return result;
-  const texts = faults.sort((a, b) => a.depth - b.depth).map(({ text }) => text);
-  throw new Invalid(400, texts.join("\n"));
+  faults.sort((a, b) => a.depth - b.depth);
+  throw new Invalid(400, faults.map(({ text }) => text).join("\n"));
 
   function walk(inner: Schema, given: unknown, path: Path): unknown {
     if (given === undefined && ("default" in inner || inner.optional)) return inner.default;

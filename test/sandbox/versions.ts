@@ -10,7 +10,6 @@ export interface Behaviour {
 
 export const versions = ["8.12.2", "8.19.4", "9.4.3"];
 
-/** "8.19" stands for "8.19.4". */
 export function behaviourOf(wanted: string): Behaviour {
   const version = versions.find((known) => known === wanted || known.startsWith(`${wanted}.`));
   if (version !== undefined) return { version, isAfter812: version !== "8.12.2", is94: version === "9.4.3" };
