@@ -19,7 +19,9 @@ interface Recorded {
   response: { status: number; headers?: Record<string, string>; body?: unknown };
 }
 
-const exchanges = JSON.parse(readFileSync(new URL("golden/kibana-8.12.2.json", import.meta.url), "utf8")) as Recorded[];
+const exchanges = JSON.parse(
+  readFileSync(new URL("../test/golden/kibana-8.12.2.json", import.meta.url), "utf8"),
+) as Recorded[];
 
 test("the sandbox answers the 126 recorded exchanges of Kibana 8.12.2 byte for byte", async (t) => {
   const sandbox = await startSandbox({ version: "8.12.2" });
