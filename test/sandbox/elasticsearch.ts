@@ -9,7 +9,7 @@ import type { Behaviour } from "./versions.ts";
 /** Searches find the previous version until the next refresh. */
 type Stored = { source: unknown; version: number; seqNo: number; previous: Stored | undefined };
 type Index = ReturnType<typeof newIndex>;
-type Call = { path: string; index: string; id: string; parameters: URLSearchParams; body: string };
+type Call = { method: string; path: string; index: string; id: string; parameters: URLSearchParams; body: string };
 type Result = { status?: number; body: object };
 /** The API key is encoded. */
 export type Credentials = { username: string; password: string; apiKey: string };
@@ -58,6 +58,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     [/^GET \/([^_/][^/]*)\/_doc\/([^/]+)$/, "", getDocument],
     [/^POST \/([^_/][^/]*)\/_doc$/, "refresh op_type", indexDocument],
     [/^(?:POST|PUT) \/([^_/][^/]*)\/_(?:doc|create)\/([^/]+)$/, "refresh op_type", indexDocument],
+    [/^\w+ \/[^_/][^/]*\/[^_]/, "", noHandler],
   ];
   const documents = (name: string) =>
     [...(indices.get(name)?.documents ?? [])].map(([_id, { source }]) => ({ _id, _source: source }));
@@ -73,10 +74,10 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const [pattern, known = "", run] = routes.find(([candidate]) => candidate.test(request)) ?? [];
     const parameters = new URLSearchParams(search);
     if (run === undefined) throw new NotSimulated(`${method} ${path}`);
-    checkKeys([...parameters.keys()], known, pathname);
+    checkKeys([...parameters.keys()], `pretty ${known}`, pathname);
     const [, index = "", id = ""] = (pattern?.exec(request) ?? []).map((part) => part && decodeURIComponent(part));
     checkIsOneIndex(index);
-    const { status = 200, body: answer } = run({ index, id, parameters, body, path: pathname });
+    const { status = 200, body: answer } = run({ method, path: pathname, index, id, parameters, body });
     const type = versioned.test(headers.accept ?? "") ? headers.accept?.replace(" ", "") : undefined;
     return {
       status,
@@ -107,6 +108,11 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     throw new Failure(400, reason, { type: "media_type_header_exception", caused_by: cause });
   }
 
+  /** What a real one says to all that begins like the address of a Kibana. */
+  function noHandler({ method, path }: Call): Result {
+    return { status: 400, body: { error: `no handler found for uri [${path}] and method [${method}]` } };
+  }
+
   function createIndex({ index: name, body }: Call): Result {
     checkKeys(Object.keys(parse(body)), "", "a new index");
     const index = indices.get(name);
@@ -134,14 +140,13 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
   }
 
   function search(call: Call): Result {
-    const { parameters } = call;
     const counts = call.path.endsWith("_count");
     const { query, ...page } = parse(call.body);
     checkKeys(Object.keys(page), counts ? "" : "from size", "a search");
-    const from = Number(page.from ?? parameters.get("from") ?? 0);
-    const size = Number(page.size ?? parameters.get("size") ?? 10);
+    const from = Number(page.from ?? call.parameters.get("from") ?? 0);
+    const size = Number(page.size ?? call.parameters.get("size") ?? 10);
     if (!(from >= 0 && size >= 0 && from + size <= 10_000)) throw new NotSimulated("pages of such a size");
-    const index = parameters.get("ignore_unavailable") === "true" ? indices.get(call.index) : existing(call);
+    const index = call.parameters.get("ignore_unavailable") === "true" ? indices.get(call.index) : existing(call);
     const shards = index === undefined ? 0 : 1;
     const _shards = { total: shards, successful: shards, skipped: 0, failed: 0 };
     const found = index === undefined ? [] : find(index, query);
@@ -239,11 +244,11 @@ function newIndex(name: string) {
 function find(index: Index, query: unknown) {
   if (Date.now() - index.unrefreshedSince >= 1000) refresh(index);
   const fits = filterOf(index.mapping, query);
-  const visible = [...index.documents].flatMap(([_id, stored]) => {
+  return [...index.documents].flatMap(([_id, stored]) => {
     const seen = stored.seqNo < index.refreshed ? stored : stored.previous;
-    return seen === undefined ? [] : [{ _index: index.name, _id, _score: 1, _source: seen.source }];
+    const isHit = seen !== undefined && fits(seen.source, _id);
+    return isHit ? [{ _index: index.name, _id, _score: 1, _source: seen.source }] : [];
   });
-  return visible.filter(({ _id, _source }) => fits(_source, _id));
 }
 
 function refresh(index: Index) {

@@ -10,7 +10,6 @@ export interface Answer {
 export interface Exchange {
   server: "kibana" | "elasticsearch";
   method: string;
-  /** With the query, as it came. */
   path: string;
   headers: IncomingHttpHeaders;
   body: string;

@@ -20,7 +20,6 @@ Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C 
   --elasticsearch <url>       uses a real Elasticsearch, with the user name and password in the URL
   --state <state>             ${states.join(", ")}
   --cwd <folder>              where the command runs
-  --demo                      says in one line that this Kibana is simulated
   --help                      prints this text
 `;
 

@@ -134,7 +134,6 @@ function isDate(text: string): boolean {
   return y !== undefined;
 }
 
-/** A mapping as Elasticsearch shows it. */
 export function describeMapping(mapping: Mapping, prefix = ""): object {
   const paths = [...mapping.keys()].filter((path) => path.startsWith(prefix) && !path.includes(".", prefix.length));
   if (paths.length === 0) return prefix === "" ? {} : { type: "object" };

@@ -39,7 +39,6 @@ export function filterOf(
   }
 }
 
-/** A query has one entry at each level. */
 function onlyEntry(value: unknown): [key?: string, value?: unknown] {
   const [entry = [], another] = Object.entries(isPlainObject(value) ? value : {});
   if (another !== undefined) throw new NotSimulated(`the query ${JSON.stringify(value)}`);

@@ -163,7 +163,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
-/** A request of Kibana to Elasticsearch. */
 async function ask(method: string, url: string, authorization = "", body?: string): Promise<ElasticsearchAnswer> {
   const headers = { ...(authorization && { authorization }), ...(body && { "content-type": "application/x-ndjson" }) };
   try {
