@@ -1,7 +1,7 @@
 // The connector types: what their config, secrets and params may hold, and what a run does.
 
 import data from "./data.json" with { type: "json" };
-import { type Cause, isPlainObject } from "./http.ts";
+import { type Cause, isPlainObject, NotSimulated } from "./http.ts";
 import type { Schema } from "./schemas.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: validated by a schema before it is used
@@ -48,7 +48,6 @@ function send(url: string, data: unknown, message: string, prefix?: string): Fie
   return { status: "error", message, service_message: prefix && `${prefix}getaddrinfo ENOTFOUND ${hostname}` };
 }
 
-/** Sends one `_bulk` request for all documents, with the rights of the caller. */
 async function runIndex(config: Fields, params: Fields, bulk: Bulk): Promise<Fields> {
   const timeField: string = config.executionTimeField?.trim();
   const fail = (reason: string) => ({ status: "error", message: "error indexing documents", service_message: reason });
@@ -57,6 +56,7 @@ async function runIndex(config: Fields, params: Fields, bulk: Bulk): Promise<Fie
     `${JSON.stringify(timeField ? { ...document, [timeField]: new Date() } : document)}\n`,
   ]);
   const path = `/${encodeURIComponent(params.indexOverride ?? config.index)}/_bulk?refresh=${config.refresh}`;
+  if (/^\/\.\.?\//.test(path)) throw new NotSimulated("indices called . or ..");
   const { status, data } = await bulk(path, lines.join(""));
   if (status >= 400) return fail(clientMessage(data));
   if (!isPlainObject(data) || !Array.isArray(data.items) || data.errors !== true) return { status: "ok", data };
