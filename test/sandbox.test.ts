@@ -93,7 +93,13 @@ test("both servers answer to their own host names only, so that no web page can 
     };
     for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]", "kibana.localhost:5601"])
       assert.deepEqual(await status(host), [false, false], host);
-    for (const host of ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:5601", "10.0.0.1"])
+    for (const host of [
+      "evil.example",
+      "localhost.evil.example",
+      "evil-localhost",
+      "a.localhost.evil.example:80",
+      "10.0.0.1",
+    ])
       assert.deepEqual(await status(host), [
         true,
         `The sandbox serves localhost, 127.0.0.1 and [::1] only, not "${host}".`,
