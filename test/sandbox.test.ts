@@ -79,6 +79,12 @@ test("searches see a write after a refresh or a second, and the version before u
   assert.deepEqual(await seen(), [4]);
 });
 
+test("?pretty prints what Elasticsearch answers as the real one does", async (t) => {
+  const { sandbox } = await begin(t, { auth: false });
+  const text = await (await fetch(`${sandbox.elasticsearchUrl}/i/_search?ignore_unavailable=true&pretty`)).text();
+  assert.match(text, /^\{\n {2}"took" : \d+,\n {2}"timed_out" : false,\n {2}"_shards" : \{\n {4}"total" : 0,/);
+});
+
 test("both servers answer to their own host names only, so that no web page can reach them", async (t) => {
   const { sandbox } = await begin(t, { auth: false });
   for (const [url, path] of [

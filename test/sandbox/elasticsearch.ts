@@ -58,7 +58,7 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     [/^GET \/([^_/][^/]*)\/_doc\/([^/]+)$/, "", getDocument],
     [/^POST \/([^_/][^/]*)\/_doc$/, "refresh op_type", indexDocument],
     [/^(?:POST|PUT) \/([^_/][^/]*)\/_(?:doc|create)\/([^/]+)$/, "refresh op_type", indexDocument],
-    [/^\w+ \/[^_/][^/]*\/[^_]/, "", noHandler],
+    [/^\w+ \/[^_/][^/]*\/[^_/][^/]*\/[^_]/, "", noHandler],
   ];
   const documents = (name: string) =>
     [...(indices.get(name)?.documents ?? [])].map(([_id, { source }]) => ({ _id, _source: source }));
@@ -70,6 +70,8 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     if (cause !== undefined) throw new Failure(401, cause.reason, cause);
     checkMediaType("Accept", headers.accept);
     if (body !== "") checkMediaType("Content-Type", headers["content-type"]);
+    if (body !== "" && versioned.test(headers["content-type"] ?? "") && !versioned.test(headers.accept ?? ""))
+      throw new NotSimulated("a versioned Content-Type beside another Accept");
     const request = `${method.replace("HEAD", "GET")} ${pathname}`;
     const [pattern, known = "", run] = routes.find(([candidate]) => candidate.test(request)) ?? [];
     const parameters = new URLSearchParams(search);
@@ -78,12 +80,9 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
     const [, index = "", id = ""] = (pattern?.exec(request) ?? []).map((part) => part && decodeURIComponent(part));
     checkIsOneIndex(index);
     const { status = 200, body: answer } = run({ method, path: pathname, index, id, parameters, body });
-    const type = versioned.test(headers.accept ?? "") ? headers.accept?.replace(" ", "") : undefined;
-    return {
-      status,
-      headers: { "content-type": type ?? "application/json", ...product },
-      body: JSON.stringify(answer),
-    };
+    const type = versioned.test(headers.accept ?? "") ? String(headers.accept).replace(" ", "") : "application/json";
+    const text = JSON.stringify(answer, null, parameters.has("pretty") ? 2 : 0).replace(/^( +"[^"]+"):/gm, "$1 :");
+    return { status, headers: { "content-type": type, ...product }, body: text };
   }
 
   function fail({ status, message: reason, more }: Failure): Answer {
