@@ -157,7 +157,7 @@ describe("npm run sandbox", {
   }
   const script = (code: string, ...args: string[]) => [process.execPath, "-e", code, "--", ...args];
   const patient = script(
-    "for (const s of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(s, () => { console.log(s); process.exit(5); }); setInterval(() => {}, 1000); console.log(process.pid, 'ready');",
+    "for (const s of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(s, () => { console.log(s); process.exit(5); }); setTimeout(() => {}, 10_000); console.log(process.pid, 'ready');",
   );
 
   test("without a command it prints what it is and variables to paste, and serves until Ctrl-C", async (t) => {
