@@ -1,467 +1,297 @@
-// Kibana's actions API: its routes, the order in which it checks a request, and what its operations answer.
+// Kibana: its routes, the order in which it checks a request, and what its operations answer.
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import { parse as parseForm } from "node:querystring";
-import { setTimeout as pause } from "node:timers/promises";
-import { type Bulk, clientMessage, connectorTypesOf, type RunResult, runIndex } from "./connector-types.ts";
-import type { Cause } from "./mapping.ts";
-import { createSavedObjects, preconfiguredIn, type StoredConnector } from "./objects.ts";
-import type { Answer, Exchange, State } from "./sandbox.ts";
-import { byConfigSchema, byZod, Invalid, isPlainObject, notBlank, type Schema } from "./schemas.ts";
+import type { Bulk, ConnectorType, Fields, TypedConnector } from "./connector-types.ts";
+import { clientMessage, connectorTypes, run } from "./connector-types.ts";
+import data from "./data.json" with { type: "json" };
+import { type Answer, type Cause, type Exchange, Failure, type Handler, isPlainObject, NotSimulated } from "./http.ts";
+import { Invalid, type Schema, validate } from "./schemas.ts";
 import type { Behaviour } from "./versions.ts";
 
 export interface KibanaOptions {
   behaviour: Behaviour;
   basePath: string;
-  isSecured: boolean;
-  maxPayload(): number;
-  /** Why Elasticsearch refuses the credentials; undefined if they are right or nobody checks. */
+  license: "basic" | "trial";
+  maxPayload: number;
+  /** Why Elasticsearch refuses the credentials; undefined if they are right or not asked for. */
   refusal(authorization: string | undefined): Promise<Cause | undefined>;
   bulk(authorization: string | undefined): Bulk;
-  state(): State | undefined;
+  state(): string | undefined;
 }
 
-export interface Kibana {
-  handle(exchange: Exchange): Promise<Answer>;
-  connectors(): StoredConnector[];
-}
-
-/** An error answer. */
-class Failure extends Error {
-  readonly status: number;
-  readonly extra: Record<string, unknown>;
-  constructor(status: number, message: string, extra: Record<string, unknown> = {}) {
-    super(message);
-    this.status = status;
-    this.extra = extra;
-  }
-}
-
-/** A chunked body over the limit: Kibana cuts the connection without an answer. */
+/** A chunked body over the limit: Kibana closes the connection without an answer. */
 export class Cut extends Error {}
 
-interface Call {
-  space: string;
-  id: string;
-  body: Record<string, unknown>;
-  query: URLSearchParams;
-  authorization: string | undefined;
-}
+type Connector = { id: string; name: string; space: string } & TypedConnector;
+type Call = { space: string; id: string; body: Fields; query: URLSearchParams; authorization: string | undefined };
+type Route = [method: string, path: RegExp, run: (call: Call) => unknown, body?: Schema];
 
-interface Route {
-  method: string;
-  path: RegExp;
-  body?: Schema;
-  run(call: Call): unknown;
-}
+const json = { "content-type": "application/json; charset=utf-8" };
+const html = { "content-type": "text/html; charset=utf-8" };
+const { preconfigured, defaultSpace } = data;
+const schemas = data.schemas as unknown as Record<keyof typeof data.schemas, Schema>;
 
-const name: Schema = { is: "string", check: notBlank };
-const record: Schema = { is: "record", of: { is: "any", check: notBlank }, default: {} };
-const createBody: Schema = { is: "object", fields: { name, connector_type_id: name, config: record, secrets: record } };
-const updateBody: Schema = { is: "object", fields: { name, config: record, secrets: record } };
-const executeBody: Schema = { is: "object", fields: { params: { is: "record", of: { is: "any" } } } };
-
-export function createKibana(options: KibanaOptions): Kibana {
-  const { behaviour, basePath } = options;
-  const objects = createSavedObjects();
-  const preconfigured = preconfiguredIn(behaviour.elasticsearch7 ? "pre-target" : "pre-index");
-  const types = connectorTypesOf(behaviour);
-  const routes = routesOf();
-  let lostElasticsearch = false;
-
-  return { handle, connectors: () => objects.all() };
+export function createKibana(options: KibanaOptions): Handler & { connectors(): Connector[] } {
+  const { behaviour, basePath, state } = options;
+  const bodyValidator = behaviour.is94 ? "newer config-schema" : "config-schema";
+  const typeValidator = behaviour.is94 ? "zod" : "config-schema";
+  const connectors = new Map<string, Connector>();
+  /** What a real Kibana has beside the connectors API: its other APIs, and the pages of its user interface. */
+  const apis = [...data.otherApis, ...(behaviour.is94 ? [] : data.legacyApis)];
+  const notHere = new RegExp(`^/($|(app|internal|login|spaces|ui|api/(${apis.join("|")}))(/|$))`);
+  const one = /^\/api\/actions\/connector\/(?!_oauth_)([^/]+)$/;
+  const routes: Route[] = [
+    ["GET", /^\/api\/actions\/connector_types$/, listTypes],
+    ["GET", /^\/api\/actions\/connectors$/, list],
+    ["POST", /^\/api\/actions\/connector(?:\/([^/]*))?$/, create, schemas.create],
+    ["GET", one, ({ space, id }) => shown(load(space, id), "read")],
+    ["PUT", one, update, schemas.update],
+    ["DELETE", one, remove],
+    ["POST", /^\/api\/actions\/connector\/([^/]+)\/_execute$/, execute, schemas.execute],
+    ["GET", /^\/api\/spaces\/space(?:\/([^/]+))?$/, getSpaces],
+  ];
+  return { server: "kibana", handle, fail, connectors: () => [...connectors.values()] };
 
   async function handle(exchange: Exchange): Promise<Answer> {
-    try {
-      return await answer(exchange);
-    } catch (error) {
-      if (error instanceof Failure) return failed(error.status, error.message, error.extra);
-      if (error instanceof Invalid) return failed(400, error.message);
-      throw error;
-    }
-  }
-
-  async function answer(exchange: Exchange): Promise<Answer> {
     const { method, headers } = exchange;
-    const hasPayload = method !== "GET" && method !== "HEAD";
     const { path, space, prefix, query } = locate(exchange.path);
-    const state = options.state();
-    if (state === "not-ready") {
-      if (hasPayload) readPayload(exchange);
-      if (behaviour.pagesWhileStarting) checkHeaders(exchange, hasPayload);
-      const isPage =
-        behaviour.pagesWhileStarting && !hasPayload && (prefix !== basePath || !/^\/(api|internal)\//.test(path));
-      if (isPage) return { status: 200, headers: html, body: "<!DOCTYPE html><html><title>Elastic</title></html>" };
+    const isRead = method === "GET" || method === "HEAD";
+    if (state() === "not-ready") {
+      if (!isRead) readPayload(exchange);
+      checkHeaders(exchange, isRead);
+      // In a space, the page that says "starting" answers.
+      if (isRead && prefix !== basePath) return { status: 200, headers: html, body: "<!DOCTYPE html><html></html>" };
       return { status: 503, headers: { ...html, "retry-after": "30" }, body: "Kibana server is not ready yet" };
     }
-    if (state === "no-license") return failed(503, "License is not available.", {}, { "retry-after": "30" });
-    const route = routes.find((candidate) => candidate.path.test(path) && matches(candidate.method, method));
-    if (method === "OPTIONS" && behaviour.corsErrors)
-      throw new Failure(404, "CORS error: Missing Access-Control-Request-Method header");
-    // Other methods have no route that catches everything: nothing is checked before their 404.
-    if (route === undefined && hasPayload) throw new Failure(404, "Not Found");
-    const id = decode(route === undefined ? path : (route.path.exec(path)?.[1] ?? ""));
-    await authenticate(headers.authorization);
-    const isRead = hasPayload && (method !== "DELETE" || behaviour.elasticsearch7);
-    const payload = isRead ? readPayload(exchange) : undefined;
-    checkHeaders(exchange, hasPayload);
-    if (route === undefined) {
-      const to =
-        path === "/"
-          ? "/spaces/enter"
-          : path.endsWith("/")
-            ? encoded(path.slice(0, -1)) + (query.size > 0 ? `?${query}` : "")
-            : undefined;
-      if (to === undefined) throw new Failure(404, "Not Found");
-      return { status: 302, headers: { location: prefix + to }, body: "" };
+    if (state() === "no-license") return fail(new Failure(503, "License is not available."), { "retry-after": "30" });
+    if (path === "/api/status" && isRead) {
+      const isKnownUser = (await options.refusal(headers.authorization)) === undefined;
+      const version = isKnownUser && { name: "sandbox", version: { number: behaviour.version } };
+      return reply(200, { ...version, status: { overall: { level: "available" } } });
     }
-    if (route.body === createBody && path !== "/api/actions/connector") checkNewId(id);
-    const body = route.body && byConfigSchema(route.body, payload, ["request body"], behaviour.zod);
-    checkState();
-    const result = await route.run({
-      space,
-      id,
-      body: isPlainObject(body) ? body : {},
-      query,
-      authorization: headers.authorization,
-    });
-    if (result === undefined) return { status: 204, headers: versionHeader(), body: "" };
-    return {
-      status: 200,
-      headers: { ...json, ...versionHeader() },
-      body: JSON.stringify(result),
-    };
+    const route = routes.find(([verb, pattern]) => pattern.test(path) && verb === (isRead ? "GET" : method));
+    if (route === undefined && notHere.test(path)) throw new NotSimulated(`${method} ${path}`);
+    // Only GET has a route that catches everything: for other methods, nothing is checked before the 404.
+    if (route === undefined && !isRead) throw new Failure(404, "Not Found");
+    const id = decode(route?.[1].exec(path)?.[1] ?? "");
+    await authenticate(headers.authorization);
+    const payload = isRead || method === "DELETE" ? undefined : readPayload(exchange);
+    checkHeaders(exchange, isRead);
+    if (route === undefined) {
+      if (!path.endsWith("/")) throw new Failure(404, "Not Found");
+      const location = `${prefix}/${encodeURIComponent(decode(path).slice(1, -1))}${query.size > 0 ? `?${query}` : ""}`;
+      return { status: 302, headers: { location }, body: "" };
+    }
+    const [, , run, schema] = route;
+    if (behaviour.is94 && run === create && path !== "/api/actions/connector") checkShortId(id);
+    const body = schema && validate(schema, payload, bodyValidator, ["request body"]);
+    if (state() === "no-encryption-key" && path.startsWith("/api/actions/"))
+      throw new Failure(500, "An internal server error occurred. Check Kibana server logs for details.");
+    const call = { space, id, query, authorization: headers.authorization };
+    return reply(200, await run({ ...call, body: isPlainObject(body) ? body : {} }));
   }
 
-  /** From 8.0 on, the path without its last slash is encoded whole. */
-  function encoded(path: string): string {
-    return behaviour.elasticsearch7 ? path : `/${encodeURIComponent(path.slice(1))}`;
+  /** Without a body, it is a 204. */
+  function reply(status: number, body?: unknown, more: Record<string, string> = {}): Answer {
+    const version = behaviour.isAfter812 ? { "elastic-api-version": "2023-10-31" } : {};
+    const headers = { "kbn-name": "sandbox", ...(body !== undefined && json), ...version, ...more };
+    return { status: body === undefined ? 204 : status, headers, body: JSON.stringify(body) ?? "" };
   }
 
-  function failed(status: number, message: string, extra: object = {}, headers: Record<string, string> = {}): Answer {
-    const body = {
-      statusCode: status,
-      error: status === 413 ? "Request Entity Too Large" : STATUS_CODES[status],
-      message,
-      ...extra,
-    };
-    return { status, headers: { ...json, ...versionHeader(), ...headers }, body: JSON.stringify(body) };
+  function fail({ status, message, more }: Failure, headers?: Record<string, string>): Answer {
+    const error = status === 413 ? "Request Entity Too Large" : STATUS_CODES[status];
+    return reply(status, { statusCode: status, error, message, ...more }, headers);
   }
 
-  function versionHeader(): Record<string, string> {
-    return behaviour.apiVersionHeader ? { "elastic-api-version": "2023-10-31" } : {};
-  }
-
-  /** Base path first, then the space, then the API. */
-  function locate(target: string): { path: string; space: string; prefix: string; query: URLSearchParams } {
+  /** The base path comes first, then the space, then the API. */
+  function locate(target: string) {
     const [whole = "", search = ""] = target.split("?", 2);
     if (basePath !== "" && whole !== basePath && !whole.startsWith(`${basePath}/`)) throw new Failure(404, "Not Found");
-    const rest = whole.slice(basePath.length);
-    const decoded = rest.replace(/^\/s\/[^/]+/, decode);
-    if (!behaviour.elasticsearch7 && /^\/s\/[a-z0-9_-]+[^a-z0-9_/-]/.test(decoded)) throw coreError();
-    const [inSpace = "", space = "default"] = /^\/s\/([a-z0-9_-]+)(?=\/|$)/.exec(decoded) ?? [];
-    return {
-      path: (inSpace ? decoded.slice(inSpace.length) : rest) || "/",
-      space,
-      prefix: basePath + inSpace,
-      query: new URLSearchParams(search),
-    };
+    const rest = whole.slice(basePath.length).replace(/^\/s\/[^/]+/, decode);
+    if (/^\/s\/[a-z0-9_-]+[^a-z0-9_/-]/.test(rest)) throw new NotSimulated(target);
+    const [inSpace = "", space = "default"] = /^\/s\/([a-z0-9_-]+)(?=\/|$)/.exec(rest) ?? [];
+    const path = rest.slice(inSpace.length) || "/";
+    return { path, space, prefix: basePath + inSpace, query: new URLSearchParams(search) };
   }
 
   async function authenticate(authorization: string | undefined): Promise<void> {
-    const isSecured = options.isSecured && !behaviour.elasticsearch7;
-    if (isSecured && options.state() === "elasticsearch-gone") throw new Failure(401, "Unauthorized");
-    const error = await options.refusal(authorization).catch((error: Error) => {
-      throw new Failure(503, error.message);
-    });
-    if (error === undefined) return;
+    if (state() === "elasticsearch-gone") throw new Failure(401, "Unauthorized");
+    const cause = await options.refusal(authorization);
+    if (cause === undefined) return;
     // Kibana asks Elasticsearch about these schemes only.
     if (!/^(basic|apikey|bearer)( |$)/i.test(authorization ?? "")) throw new Failure(401, "Unauthorized");
-    throw new Failure(
-      401,
-      `[${clientMessage({ error: { ...error, root_cause: [error] } }, behaviour)}]: ${error.reason}`,
-    );
+    throw new Failure(401, `[${clientMessage({ error: { ...cause, root_cause: [cause] } })}]: ${cause.reason}`);
   }
 
   /** Size, then content type, then JSON: all of them before kbn-xsrf. */
   function readPayload({ headers, body }: Exchange): unknown {
-    const limit = options.maxPayload();
-    if (Buffer.byteLength(body) > limit) {
+    if (Buffer.byteLength(body) > options.maxPayload) {
       if (headers["content-length"] === undefined) throw new Cut();
-      throw new Failure(413, `Payload content length greater than maximum allowed: ${limit}`);
+      throw new Failure(413, `Payload content length greater than maximum allowed: ${options.maxPayload}`);
     }
-    const [, type, parameters = ""] =
-      /^([^/\s]+\/[^\s;]+)(.*)?$/.exec(headers["content-type"] || "application/json") ?? [];
+    const [type] = /^[^/\s]+\/[^\s;]+/.exec(headers["content-type"]?.toLowerCase() || "application/json") ?? [];
     if (type === undefined) throw new Failure(400, "Invalid content-type header");
-    const mime = type.toLowerCase();
-    if (mime.startsWith("multipart/") && !/boundary=/i.test(parameters))
-      throw new Failure(400, "Invalid content-type header: multipart missing boundary");
-    if (mime === "application/octet-stream") return body === "" ? null : Buffer.from(body);
-    if (mime.startsWith("text/")) return body;
-    if (mime === "application/x-www-form-urlencoded") return parseForm(body);
-    if (!/^application\/(?:.+\+)?json$/.test(mime)) throw new Failure(415, "Unsupported Media Type");
-    if (body === "") return null;
+    if (/^application\/octet-stream$|^multipart\//.test(type)) throw new NotSimulated(`bodies of ${type}`);
+    if (type.startsWith("text/")) return body;
+    if (type === "application/x-www-form-urlencoded") return parseForm(body);
+    if (!/^application\/(?:.+\+)?json$/.test(type)) throw new Failure(415, "Unsupported Media Type");
     try {
-      return JSON.parse(body, (key, value: unknown) => {
-        if (key === "__proto__") throw new SyntaxError();
-        return value;
-      });
+      if (/"__proto__"\s*:/.test(body)) throw new SyntaxError("refused for safety");
+      return JSON.parse(body || "null");
     } catch {
       throw new Failure(400, "Invalid request payload JSON format");
     }
   }
 
-  function checkHeaders({ headers }: Exchange, writes: boolean): void {
-    const version = headers["kbn-version"];
-    if (writes && headers["kbn-xsrf"] === undefined && version === undefined)
-      throw new Failure(400, "Request must contain a kbn-xsrf header.");
-    if (version === undefined || version === behaviour.version) return;
-    throw new Failure(
-      400,
-      `Browser client is out of date, please refresh the page ("kbn-version" header was "${version}" but should be "${behaviour.version}")`,
-      { attributes: { expected: behaviour.version, got: version } },
-    );
+  function checkHeaders({ headers }: Exchange, isRead: boolean): void {
+    const { "kbn-version": got, "kbn-xsrf": xsrf } = headers;
+    const expected = behaviour.version;
+    if (!isRead && (xsrf ?? got) === undefined) throw new Failure(400, "Request must contain a kbn-xsrf header.");
+    if (got === undefined || got === expected) return;
+    const fault = `("kbn-version" header was "${got}" but should be "${expected}")`;
+    const more = { attributes: { expected, got } };
+    throw new Failure(400, `Browser client is out of date, please refresh the page ${fault}`, more);
   }
 
-  function checkNewId(id: string): void {
-    if (!behaviour.shortIds) return;
-    const refuse = (message: string) => {
-      throw new Failure(400, `[request params.id]: ${message}`);
-    };
-    if (id.length === 0) refuse("value has length [0] but it must have a minimum length of [1].");
-    if (id.length > 36) refuse(`value has length [${id.length}] but it must have a maximum length of [36].`);
-    if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(id) || id === "constructor" || id === "prototype") {
-      refuse("Connector ID must contain only lowercase letters, numbers, and hyphens.");
-    }
+  function checkShortId(id: string): void {
+    if (id.length < 1 || id.length > 36) throw new NotSimulated(`the refusal of an id of ${id.length} characters`);
+    const rule = "Connector ID must contain only lowercase letters, numbers, and hyphens.";
+    if (!/^(?!(constructor|prototype)$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(id))
+      throw new Invalid(400, `[request params.id]: ${rule}`);
   }
 
-  /** What stops every operation, whatever it is. */
-  function checkState(): void {
-    if (options.state() === "elasticsearch-gone") {
-      if (lostElasticsearch)
-        throw new Failure(403, "Actions is unavailable - license information is not available at this time.");
-      lostElasticsearch = true;
-      throw new Failure(503, "socket hang up - Local: 127.0.0.1:59744, Remote: 127.0.0.1:9200");
-    }
-    lostElasticsearch = false;
-    // Kibana tells its log what is missing, and the caller nothing.
-    if (options.state() === "no-encryption-key") {
-      throw coreError();
-    }
+  function checkMayChange(id: string, operation: string, refusal: string): void {
+    if (state() === "read-only") throw new Failure(403, `Unauthorized to ${operation}`);
+    if (id === preconfigured.id) throw new Failure(400, refusal);
   }
 
-  function coreError(): Failure {
-    const more = behaviour.elasticsearch7 ? "" : " Check Kibana server logs for details.";
-    return new Failure(500, `An internal server error occurred.${more}`);
-  }
-
-  function mayWrite(operation: "create" | "update" | "delete", typeId?: unknown): void {
-    if (options.state() !== "read-only") return;
-    throw new Failure(403, `Unauthorized to ${operation} ${typeId === undefined ? "actions" : `a "${typeId}" action`}`);
-  }
-
-  function routesOf(): Route[] {
-    const connector = /^\/api\/actions\/connector\/([^/]+)$/;
-    return [
-      { method: "GET", path: /^\/api\/actions\/connector_types$/, run: listTypes },
-      { method: "GET", path: /^\/api\/actions\/connectors$/, run: list },
-      { method: "POST", path: /^\/api\/actions\/connector$/, body: createBody, run: create },
-      ...(behaviour.pathIds
-        ? [{ method: "POST", path: /^\/api\/actions\/connector\/([^/]*)$/, body: createBody, run: create }]
-        : []),
-      { method: "GET", path: connector, run: get },
-      { method: "PUT", path: connector, body: updateBody, run: update },
-      { method: "DELETE", path: connector, run: remove },
-      { method: "POST", path: /^\/api\/actions\/connector\/([^/]+)\/_execute$/, body: executeBody, run: execute },
-    ];
+  function getSpaces({ id }: Call): unknown {
+    if (id !== "" && id !== defaultSpace.id) throw new Failure(404, "Not Found");
+    return id === "" ? [defaultSpace] : defaultSpace;
   }
 
   function listTypes({ query }: Call): unknown {
-    if (behaviour.featureIds) {
-      const fields: Schema = { is: "object", fields: { feature_id: { is: "string", default: undefined } } };
-      const all = [...new Set(query.keys())].map((name) => [name, query.getAll(name)] as const);
-      const given = Object.fromEntries(all.map(([name, values]) => [name, values.length > 1 ? values : values[0]]));
-      byConfigSchema(fields, given, ["request query"], behaviour.zod);
-    }
-    const feature = query.get("feature_id");
-    return types
-      .map(({ id, name, licence, features }) => ({
-        id,
-        name,
-        enabled: licence === "basic",
-        enabled_in_config: true,
-        enabled_in_license: licence === "basic",
-        minimum_license_required: licence,
-        ...(behaviour.featureIds && { supported_feature_ids: features }),
-        ...(behaviour.systemActions && { is_system_action_type: false }),
-        ...(behaviour.deprecatedTypes && { is_deprecated: false }),
-      }))
-      .filter(
-        ({ id, supported_feature_ids: ids }) => !feature || !ids || (ids.includes(feature) && id !== ".sentinelone"),
-      );
+    const given = validate(schemas.listTypes, Object.fromEntries(query), bodyValidator, ["request query"]) as Fields;
+    const enabled = options.license === "trial" && { enabled: true, enabled_in_license: true };
+    const newer = behaviour.is94 && { is_deprecated: false };
+    return connectorTypes
+      .filter(({ supported_feature_ids: ids }) => !given.feature_id || ids.includes(given.feature_id))
+      .map(({ config, secrets, params, ...type }) => ({ ...type, ...enabled, ...newer }));
   }
 
   function list({ space }: Call): unknown {
-    return [
-      ...objects.inSpace(space).map((connector) => shown(connector, true)),
-      ...preconfigured.map((connector) => shownPreconfigured(connector, true)),
-    ]
-      .map((connector) => ({ ...connector, referenced_by_count: 0 }))
-      .sort((a, b) => String(a.name).localeCompare(String(b.name)));
+    return [...[...connectors.values()].filter((stored) => stored.space === space), { ...preconfigured, space }]
+      .sort((a, b) => a.name.localeCompare(b.name))
+      .map((stored) => shown(stored, "list"));
   }
 
   function create({ space, id, body }: Call): unknown {
-    const typeId = String(body.connector_type_id);
-    mayWrite("create", typeId);
-    if (id !== "" && preconfigured.some((connector) => connector.id === id)) {
-      throw new Failure(400, `This ${id} already exists in a preconfigured action.`);
+    const { name, connector_type_id: typeId } = body;
+    checkMayChange(id, `create a "${typeId}" action`, `This ${id} already exists in a preconfigured action.`);
+    const fields = checkFields(typeId, body);
+    const uuid = /^([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}(-0{4}){3}-0{12})$/i;
+    if (id !== "" && !behaviour.is94 && !uuid.test(id)) {
+      const rule = "saved objects with encrypted attributes unless the ID is a UUID.: Bad Request";
+      throw new Failure(400, `Predefined IDs are not allowed for ${rule}`);
     }
-    const config = checked(typeId, "config", body.config);
-    const secrets = checked(typeId, "secrets", body.secrets);
-    checkLicence(typeId);
-    const uuid = /^([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}-(0{4}-){3}0{12})$/i;
-    if (id !== "" && !behaviour.shortIds && !uuid.test(id)) {
-      throw new Failure(
-        400,
-        "Predefined IDs are not allowed for saved objects with encrypted attributes unless the ID is a UUID.: Bad Request",
-      );
-    }
-    // One id, one connector: also across spaces.
-    if (objects.has(id)) throw new Failure(409, `Saved object [action/${id}] conflict`);
-    return shown(
-      objects.save({
-        id: id || randomUUID(),
-        name: String(body.name),
-        space,
-        connector_type_id: typeId,
-        config,
-        secrets,
-      }),
-    );
+    // An id can be used once, in whichever space.
+    if (connectors.has(id)) throw new Failure(409, `Saved object [action/${id}] conflict`);
+    return save({ id: id || randomUUID(), name, space, connector_type_id: typeId, ...fields });
   }
 
-  function get({ space, id }: Call): unknown {
-    const fixed = preconfigured.find((connector) => connector.id === id);
-    return fixed === undefined ? shown(load(space, id), true) : shownPreconfigured(fixed, true);
-  }
-
-  async function update({ space, id, body }: Call): Promise<unknown> {
-    mayWrite("update");
-    if (preconfigured.some((connector) => connector.id === id)) {
-      throw new Failure(
-        400,
-        `Preconfigured action ${id} ${behaviour.systemActions ? "can not be updated" : "is not allowed to update"}.`,
-      );
-    }
-    const before = load(space, id);
-    const config = checked(before.connector_type_id, "config", body.config);
-    const secrets = checked(before.connector_type_id, "secrets", body.secrets);
-    checkLicence(before.connector_type_id);
-    // Between its read and its write Kibana waits for Elasticsearch: of updates at the same time one wins.
-    await pause(5);
-    const now = objects.find(space, id);
-    if (now === undefined) throw notFound(id);
-    if (now.seqNo !== before.seqNo) {
-      const owner = behaviour.elasticsearch7 && space !== "default" ? `${space}:action` : "action";
-      const reason = `[${owner}:${id}]: version conflict, required seqNo [${before.seqNo}], primary term [1]. current document has seqNo [${now.seqNo}] and primary term [1]`;
-      const error = { type: "version_conflict_engine_exception", reason };
-      throw new Failure(409, `${reason}: ${clientMessage({ error: { ...error, root_cause: [error] } }, behaviour)}`);
-    }
-    return shown(objects.save({ ...before, name: String(body.name), config, secrets }));
+  function update({ space, id, body }: Call): unknown {
+    checkMayChange(id, "update actions", `Preconfigured action ${id} can not be updated.`);
+    const stored = load(space, id);
+    return save({ ...stored, name: body.name, ...checkFields(stored.connector_type_id, body) });
   }
 
   function remove({ space, id }: Call): undefined {
-    mayWrite("delete");
-    if (preconfigured.some((connector) => connector.id === id))
-      throw new Failure(400, `Preconfigured action ${id} is not allowed to delete.`);
+    checkMayChange(id, "delete actions", `Preconfigured action ${id} is not allowed to delete.`);
     load(space, id);
-    objects.remove(id);
+    connectors.delete(id);
   }
 
   async function execute({ space, id, body, authorization }: Call): Promise<unknown> {
-    const connector = preconfigured.find((fixed) => fixed.id === id) ?? load(space, id);
-    const type = types.find((known) => known.id === connector.connector_type_id);
-    let result: RunResult | Record<string, unknown> = { status: "ok" };
+    const stored = load(space, id);
+    const source = behaviour.isAfter812 ? { errorSource: "user" } : {};
     try {
-      const params = type?.params === undefined ? body.params : valid(type.params, body.params);
-      if (type?.id === ".index") {
-        result = await runIndex(connector.config as never, params as never, behaviour, options.bulk(authorization));
+      const params = validate(typeOf(stored.connector_type_id).params, body.params, typeValidator) as Fields;
+      const { service_message, ...result }: Fields = await run(stored, params, options.bulk(authorization));
+      const hasSource = result.message === "error indexing documents";
+      return { ...result, connector_id: id, ...(service_message && { service_message }), ...(hasSource && source) };
+    } catch (error) {
+      if (!(error instanceof Invalid)) throw error;
+      const message = `error validating action params: ${error.message}`;
+      return { status: "error", message, retry: false, connector_id: id, ...source };
+    }
+  }
+
+  function checkFields(typeId: string, body: Fields): Pick<Connector, "config" | "secrets"> {
+    const type = typeOf(typeId);
+    const check = (part: "config" | "secrets") => {
+      try {
+        return validate(type[part], body[part], typeValidator) as Fields;
+      } catch (error) {
+        if (!(error instanceof Invalid)) throw error;
+        throw new Invalid(
+          400,
+          `error validating ${behaviour.is94 ? "connector" : "action"} type ${part}: ${error.message}`,
+        );
       }
-    } catch (error) {
-      if (!(error instanceof Invalid)) throw error;
-      result = {
-        status: "error",
-        message: `error validating action params: ${error.message}`,
-        retry: false,
-        ...(behaviour.errorSource && { errorSource: "user" }),
-      };
-    }
-    const { service_message, ...rest }: Record<string, unknown> = { ...result };
-    return { ...rest, connector_id: id, ...(service_message ? { service_message } : {}) };
+    };
+    const checked = { config: check("config"), secrets: check("secrets") };
+    if (!checked.secrets.user !== !checked.secrets.password) throw new NotSimulated("a user without a password");
+    checkLicense(type);
+    return checked;
   }
 
-  function checked(typeId: string, part: "config" | "secrets", value: unknown): unknown {
-    const type = types.find((known) => known.id === typeId);
-    if (type === undefined) throw new Failure(400, `Action type "${typeId}" is not registered.`);
-    const schema = type[part];
-    if (schema === undefined) return value;
-    try {
-      return valid(schema, value);
-    } catch (error) {
-      if (!(error instanceof Invalid)) throw error;
-      throw new Failure(
-        400,
-        `error validating ${behaviour.zod ? "connector" : "action"} type ${part}: ${error.message}`,
-      );
-    }
+  function typeOf(typeId: string): Required<ConnectorType> {
+    const type = connectorTypes.find(({ id }) => id === typeId);
+    if (type === undefined) throw new Invalid(400, `Action type "${typeId}" is not registered.`);
+    const { config } = type;
+    if (config !== undefined) return { ...type, config };
+    checkLicense(type);
+    throw new NotSimulated(`connectors of type ${typeId}`);
   }
 
-  function valid(schema: Schema, value: unknown): unknown {
-    return behaviour.zod ? byZod(schema, value) : byConfigSchema(schema, value, []);
+  function checkLicense({ id, enabled }: ConnectorType): void {
+    const reason = "your basic license does not support it. Please upgrade your license.";
+    if (!enabled && options.license === "basic")
+      throw new Failure(403, `Action type ${id} is disabled because ${reason}`);
   }
 
-  function checkLicence(typeId: string): void {
-    if (types.find((known) => known.id === typeId)?.licence === "basic") return;
-    throw new Failure(
-      403,
-      `Action type ${typeId} is disabled because your basic license does not support it. Please upgrade your license.`,
-    );
+  function load(space: string, id: string): Connector {
+    const stored = id === preconfigured.id ? { ...preconfigured, space } : connectors.get(id);
+    if (stored?.space === space) return stored;
+    throw new Failure(404, `Saved object [action/${id}] not found`);
   }
 
-  function load(space: string, id: string): StoredConnector {
-    const connector = objects.find(space, id);
-    if (connector === undefined) throw notFound(id);
-    return connector;
+  function save(stored: Connector): unknown {
+    // A search finds a connector that was written again after those of the same name.
+    connectors.delete(stored.id);
+    connectors.set(stored.id, stored);
+    return shown(stored, "write");
   }
 
-  function notFound(id: string): Failure {
-    return new Failure(404, `Saved object [action/${id}] not found`);
-  }
-
-  function shown({ id, name, config, connector_type_id }: StoredConnector, read = false) {
-    return { id, name, config, connector_type_id, is_preconfigured: false, ...flags(read), is_missing_secrets: false };
-  }
-
-  /** What kibana.yml holds is not for everybody: the config stays away. */
-  function shownPreconfigured({ id, name, connector_type_id }: (typeof preconfigured)[number], read = false) {
-    return { id, name, connector_type_id, is_preconfigured: true, ...flags(read) };
-  }
-
-  function flags(read: boolean): Record<string, unknown> {
+  function shown({ id, name, config, connector_type_id }: Connector, after: "read" | "list" | "write") {
+    const is_preconfigured = id === preconfigured.id;
+    const type = { connector_type_id, is_preconfigured, is_deprecated: false };
+    const count = after === "list" ? { referenced_by_count: 0 } : {};
+    const secrets = is_preconfigured ? {} : { is_missing_secrets: false };
+    const mode = after === "write" ? {} : { auth_mode: "shared" };
+    const newer = behaviour.is94 ? { is_connector_type_deprecated: false, ...mode } : {};
     return {
-      ...(behaviour.deprecatedFlag && { is_deprecated: false }),
-      ...(behaviour.systemActions && { is_system_action: false }),
-      ...(behaviour.deprecatedTypes && { is_connector_type_deprecated: false }),
-      ...(behaviour.shortIds && read && { auth_mode: "shared" }),
+      id,
+      name,
+      ...(!is_preconfigured && { config }),
+      ...type,
+      ...count,
+      ...secrets,
+      is_system_action: false,
+      ...newer,
     };
   }
-}
-
-const json = { "content-type": "application/json; charset=utf-8" };
-const html = { "content-type": "text/html; charset=utf-8" };
-
-function matches(routeMethod: string, method: string): boolean {
-  return routeMethod === method || (routeMethod === "GET" && method === "HEAD");
 }
 
 function decode(part: string): string {

@@ -1,39 +1,44 @@
-// The command line: `npm run sandbox` serves until Ctrl-C, `npm run sandbox -- [options] <command> [args]` runs a command against it.
-import { spawn } from "node:child_process";
+// The command line: `npm run sandbox` serves until Ctrl-C, `npm run sandbox -- [options] <command>` runs a command against it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { statSync } from "node:fs";
 import { constants } from "node:os";
 import { parseArgs } from "node:util";
-import { type Sandbox, type SandboxOptions, type StateName, startSandbox, states } from "./sandbox.ts";
+import { type Sandbox, type SandboxOptions, startSandbox, states } from "./sandbox.ts";
 import { behaviourOf, versions } from "./versions.ts";
 
-const usage = `Usage: npm run sandbox -- [options] [command [args]]
+const usage = `Usage: npm run sandbox -- [options] [command [arguments]]
 
-Serves a simulated Kibana and a small Elasticsearch on 127.0.0.1 until Ctrl-C, or as long as the command runs.
+Serves a simulated Kibana with a small Elasticsearch on 127.0.0.1, until Ctrl-C or as long as the command runs.
 
-  --kibana <version>          ${versions.join(", ")} (default ${versions.at(-1)})
-  --port <n>                  Kibana's port (default: 5601; with a command: any free one)
+  --kibana <version>          ${versions.join(", ")} (default: ${versions.at(-1)})
+  --license <license>         basic (default) or trial, which enables .webhook, .slack and .teams. They send nothing:
+                              a run succeeds, unless the host of its URL ends with .invalid
+  --port <number>             Kibana's port (default: 5601; with a command: any free one)
   --elasticsearch-port <n>    Elasticsearch's port (default: 9200; with a command: any free one)
-  --no-auth                   ask for no credentials
-  --base-path </x>            where Kibana is, as server.basePath does
-  --elasticsearch <url>       use a real Elasticsearch (credentials in the URL are handed on)
-  --state <name>              ${states.join(", ")}; not-ready=<seconds>,
-                              elasticsearch-gone=<seconds>, payload-limit=<bytes>, slow=<milliseconds>
-  --demo                      say in one line that this Kibana is simulated
-  --help                      this text
+  --no-auth                   asks for no credentials
+  --base-path </path>         where Kibana is, as with server.basePath
+  --elasticsearch <url>       uses a real Elasticsearch, with the user name and password in the URL
+  --state <state>             ${states.join(", ")}
+  --cwd <folder>              where the command runs
+  --help                      prints this text
 `;
 
-const text = { type: "string" } as const;
-const flag = { type: "boolean" } as const;
+const [text, flag] = [{ type: "string" }, { type: "boolean" }] as const;
 const known = {
-  kibana: text,
-  port: text,
-  "elasticsearch-port": text,
-  "no-auth": flag,
-  "base-path": text,
-  elasticsearch: text,
-  state: text,
-  demo: flag,
-  help: flag,
+  ...{ kibana: text, license: text, port: text, "elasticsearch-port": text, "base-path": text, elasticsearch: text },
+  ...{ state: text, cwd: text, "no-auth": flag, demo: flag, help: flag },
 };
+
+const isPort = (value: string) => /^\d{1,5}$/.test(value) && Number(value) < 65_536;
+const rules: [option: string, isValid: (value: string) => unknown, refusal: string][] = [
+  ["port", isPort, "is no port number"],
+  ["elasticsearch-port", isPort, "is no port number"],
+  ["license", (value) => /^(basic|trial)$/.test(value), "is neither basic nor trial"],
+  ["base-path", (value) => /^(\/[^/?#\s]+)+$/.test(value), "must begin with / and not end with it, as /kbn does"],
+  ["elasticsearch", (value) => /^http:/.test(value) && URL.canParse(value), "is no URL such as http://127.0.0.1:9200"],
+  ["state", (value) => states.some((state) => state === value), `is none of ${states.join(", ")}`],
+  ["cwd", (value) => statSync(value, { throwIfNoEntry: false })?.isDirectory(), "is no folder"],
+];
 
 function parse(args: string[]) {
   // What follows the first word that is no option belongs to the command.
@@ -41,93 +46,80 @@ function parse(args: string[]) {
   const end = tokens.find(({ kind }) => kind === "positional" || kind === "option-terminator");
   const { values } = parseArgs({ args: args.slice(0, end?.index ?? args.length), options: known });
   const command = end ? args.slice(end.index + (end.kind === "positional" ? 0 : 1)) : [];
-  return { values, command };
-}
-
-function optionsOf({ values, command }: ReturnType<typeof parse>): SandboxOptions {
-  const isServing = command.length === 0;
-  const port = (name: "port" | "elasticsearch-port", usual: number): number => {
-    const value = values[name] ?? String(isServing ? usual : 0);
-    if (/^\d{1,5}$/.test(value) && Number(value) <= 65_535) return Number(value);
-    throw new Error(`--${name} "${value}" is no port number.`);
+  for (const [name, isValid, refusal] of rules) {
+    const value = (values as Record<string, unknown>)[name];
+    if (typeof value === "string" && !isValid(value)) throw new Error(`--${name} "${value}" ${refusal}.`);
+  }
+  if (values.cwd !== undefined && command.length === 0) throw new Error("--cwd is for a command, and there is none.");
+  const [port, elasticsearchPort] = command.length > 0 ? [0, 0] : [5601, 9200];
+  const { kibana, license, state, elasticsearch, "base-path": basePath } = values;
+  const options = {
+    ...{ license, state, elasticsearch, basePath, auth: !values["no-auth"] },
+    version: kibana && behaviourOf(kibana).version,
+    port: Number(values.port ?? port),
+    elasticsearchPort: Number(values["elasticsearch-port"] ?? elasticsearchPort),
   };
-  const { kibana, elasticsearch, state, "base-path": basePath } = values;
-  if (basePath !== undefined && !/^(\/[^/?#\s]+)+$/.test(basePath))
-    throw new Error(`--base-path "${basePath}" must begin with / and not end with it, for example /kbn.`);
-  if (elasticsearch !== undefined && !(URL.canParse(elasticsearch) && elasticsearch.startsWith("http:")))
-    throw new Error("--elasticsearch takes a URL such as http://127.0.0.1:9200.");
-  const [name, number] = state?.split("=") ?? [];
-  const takesNumber = /^(not-ready|elasticsearch-gone|payload-limit|slow)$/.test(name ?? "");
-  const isState = states.some((one) => one === name) && (number === undefined || (takesNumber && /^\d+$/.test(number)));
-  if (state !== undefined && !isState) throw new Error(`--state "${state}" is none of ${states.join(", ")}.`);
-  return {
-    port: port("port", 5601),
-    elasticsearchPort: port("elasticsearch-port", 9200),
-    auth: !values["no-auth"],
-    ...(kibana !== undefined && { version: behaviourOf(kibana).version }),
-    ...(basePath !== undefined && { basePath }),
-    ...(elasticsearch !== undefined && { elasticsearch }),
-    ...(state !== undefined && { state: state as StateName }),
-  };
+  return { values, command, options: JSON.parse(JSON.stringify(options)) as SandboxOptions };
 }
 
 async function main(): Promise<number> {
   let parsed: ReturnType<typeof parse>;
-  let options: SandboxOptions;
   try {
     parsed = parse(process.argv.slice(2));
-    options = parsed.values.help ? {} : optionsOf(parsed);
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`);
+    console.error(`${(error as Error).message}\n\n${usage}`);
     return 2;
   }
-  if (parsed.values.help) {
+  const { values, command, options } = parsed;
+  if (values.help) {
     process.stdout.write(usage);
     return 0;
   }
-  let sandbox: Sandbox;
-  try {
-    sandbox = await startSandbox(options);
-  } catch (error) {
-    const { code, port } = error as NodeJS.ErrnoException & { port?: number };
-    const advice = "choose others with --port and --elasticsearch-port.";
-    console.error(code === "EADDRINUSE" ? `Port ${port} is in use: ${advice}` : `The sandbox cannot start: ${error}`);
-    return 1;
-  }
-  if (parsed.values.demo) console.log("This Kibana is simulated: it and its data are gone when the demo ends.\n");
-  try {
-    return await (parsed.command.length > 0 ? run(parsed.command, sandbox.env) : serve(sandbox));
-  } finally {
-    await sandbox.close();
-  }
+  const sandbox = await startSandbox(options).catch(({ code, port, message }) => {
+    const advice = "Choose others with --port and --elasticsearch-port.";
+    console.error(code === "EADDRINUSE" ? `Port ${port} is in use. ${advice}` : `The sandbox cannot start: ${message}`);
+  });
+  if (sandbox === undefined) return 1;
+  if (values.demo) console.log("This Kibana is simulated. It and its data are gone when the demo ends.\n");
+  const exitCode = await (command.length > 0 ? run(command, sandbox.env, values.cwd) : serve(sandbox));
+  await sandbox.close();
+  if (values.demo) console.log("\nThe simulated Kibana is gone, and the links above with it.");
+  return exitCode;
 }
 
-/** Until Ctrl-C. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 function serve({ env, kibanaUrl, elasticsearchUrl }: Sandbox): Promise<number> {
   console.log(`A simulated Kibana at ${kibanaUrl}, with a small Elasticsearch at ${elasticsearchUrl}.`);
-  console.log("Both forget everything when you press Ctrl-C. For another terminal:\n");
+  console.log("Both forget everything when you press Ctrl-C. Paste this into another terminal to use them:\n");
   for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
   return new Promise((resolve) => {
-    process.once("SIGINT", () => resolve(0));
-    process.once("SIGTERM", () => resolve(143));
+    for (const signal of signals)
+      process.once(signal, () => resolve(signal === "SIGINT" ? 0 : 128 + constants.signals[signal]));
   });
 }
 
-function run([command = "", ...args]: string[], env: Record<string, string>): Promise<number> {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
-    // Ctrl-C in a terminal reaches the whole process group, the command too: passing it on would be a second one.
-    const interrupt = () => {
-      if (![process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)) child.kill("SIGINT");
-    };
-    process.on("SIGINT", interrupt);
-    process.on("SIGTERM", () => void child.kill("SIGTERM"));
+function run([command = "", ...args]: string[], env: Record<string, string>, cwd?: string): Promise<number> {
+  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
+  const watchdog = child.pid === undefined ? undefined : watch(child.pid);
+  // Ctrl-C in a terminal reaches the command by itself: passing it on would be a second one.
+  const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+  for (const signal of signals)
+    process.on(signal, () => void ((signal === "SIGINT" && isTerminal) || child.kill(signal)));
+  const ended = new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       console.error(`${command} cannot be started: ${error.code === "ENOENT" ? "no such command" : error.message}`);
       resolve(127);
     });
     child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
+  return ended.finally(() => watchdog?.kill("SIGKILL"));
+}
+
+/** Ends the command if the sandbox dies without being able to: then the pipe between them closes. */
+function watch(pid: number): ChildProcess {
+  const code = `process.stdin.resume().on("end", () => process.kill(${pid}))`;
+  return spawn(process.execPath, ["-e", code], { stdio: ["pipe", "ignore", "ignore"], detached: true });
 }
 
 process.exitCode = await main();
