@@ -10,13 +10,13 @@ import { begin } from "../server.ts";
 const { origin, username, password } = new URL(process.env.REAL_ELASTICSEARCH ?? "http://set-REAL_ELASTICSEARCH");
 const headers = { authorization: `Basic ${btoa(`${username}:${password}`)}`, "content-type": "application/json" };
 
-/** The status and the body, without what differs from run to run and without the place of a fault in the JSON. */
+/** Status and body, without what differs from run to run, and without the place and the preview of a wrong value. */
 async function ask(method: string, path: string, body?: string, base = origin) {
   const response = await fetch(base + path, { method, headers, ...(body !== undefined && { body }) });
   const text = (await response.text())
     .replace(/"(took|index_uuid|_id)":("[\w-]{20,22}"|\d+)/g, '"$1":0')
     .replace(/with id '[\w-]{20}'/g, "with id '0'")
-    .replace(/\[\d+:\d+\] |\\n at \[Source(\\"|[^"])*/g, "");
+    .replace(/\[\d+:\d+\] | at \d+:\d+|\\n at \[Source(\\"|[^"])*| Preview of field's value: '.*?'(?=")/g, "");
   return { status: response.status, body: JSON.parse(text) as Record<string, unknown> };
 }
 
