@@ -1,55 +1,24 @@
-// The seven operations of the connectors API: method, path, body, and what has to come back.
+// The seven operations of the connectors API: method, path, body, and which response is valid.
 import type {
-  ConfigOf,
   Connector,
   ConnectorId,
   ConnectorType,
   ConnectorTypes,
+  CreateRequest,
+  ExecuteRequest,
   ExecuteResult,
-  ParamsOf,
-  SecretsOf,
+  UpdateRequest,
 } from "./connector-types.ts";
-import { SerializationError } from "./errors.ts";
-import { isRecord, quoted, type RequestOptions, refuse } from "./options.ts";
-import { problemOf } from "./runs.ts";
-import { serialize } from "./serialize.ts";
+import { type RequestOptions, refuse } from "./options.ts";
+import { runFailure } from "./runs.ts";
+import { isRecord, serialize, toText } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
 
-/** `{ name: Value }`, optional if `{}` is a valid value. */
-type Field<Name extends string, Value> =
-  Record<never, never> extends Value ? { [name in Name]?: Value } : { [name in Name]: Value };
-
-/** What `create` takes. */
-export type CreateRequest<Type extends string = string> = {
-  /** Not blank. Need not be unique: the same name twice makes two connectors. */
-  name: string;
-  /** Such as `.index`. Cannot be changed later. */
-  connector_type_id: Type;
-  /**
-   * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 takes a
-   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9`, and `-` between them. At most 36 characters. Default: Kibana makes one.
-   */
-  id?: string;
-} & Field<"config", ConfigOf<Type>> &
-  Field<"secrets", SecretsOf<Type>>;
-
-/** What `update` takes. It replaces everything: what is left out is reset. */
-export type UpdateRequest<Type extends string = string> = {
-  id: ConnectorId<Type>;
-  name: string;
-} & Field<"config", ConfigOf<Type>> &
-  Field<"secrets", SecretsOf<Type>>;
-
-/** What `execute` takes. */
-export interface ExecuteRequest<Type extends string = string> {
-  id: ConnectorId<Type>;
-  params: ParamsOf<Type>;
-}
-
 /**
- * The connectors API. In Kibana's paths, connectors are called `actions`. Every method answers `{ body, statusCode, headers }`. It
- * rejects with a `KibanaError`, or with the reason of the `signal` that you passed. No request is ever repeated. Besides the
- * errors that a method names, any may throw those of the connection, of credentials and of a Kibana that is not ready.
+ * The connectors API. In Kibana's paths, connectors are called `actions`. Every method resolves to
+ * `{ body, statusCode, headers }`. It rejects with a `KibanaError`, or with the reason of the `signal` that you passed. The
+ * client never retries. Besides the errors that a method names, any may reject with those of the connection, of credentials
+ * and of a Kibana that is not ready.
  */
 export class Actions {
   readonly #transport: Transport;
@@ -69,12 +38,9 @@ export class Actions {
     request: CreateRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
-    const { id, ...body } = given(request);
+    const { id, ...body } = checkRequest(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    if (id !== undefined && id.length > 36)
-      refuse(`id ${JSON.stringify(id)}: has ${id.length} characters; Kibana takes at most 36.`);
-    const accepts = isConnector<Type>(id);
-    return await this.#transport.request({ method: "POST", path, body: serialize(body), accepts }, options);
+    return await this.#transport.request("POST", path, connectorFault(id), options, serialize(body));
   }
 
   /**
@@ -86,9 +52,8 @@ export class Actions {
     request: { id: ConnectorId<Type> },
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
-    const { id } = given(request);
-    const accepts = isConnector<Type>(id);
-    return await this.#transport.request({ method: "GET", path: connectorPath(id), accepts }, options);
+    const { id } = checkRequest(request);
+    return await this.#transport.request("GET", connectorPath(id), connectorFault(id), options);
   }
 
   /**
@@ -96,8 +61,7 @@ export class Actions {
    * most 10 000, not paged.
    */
   async getAll(options?: RequestOptions): Promise<KibanaResponse<Connector[]>> {
-    const accepts = isListOf(isConnector());
-    return await this.#transport.request({ method: "GET", path: "/connectors", accepts }, options);
+    return await this.#transport.request("GET", "/connectors", listFault, options);
   }
 
   /**
@@ -112,12 +76,8 @@ export class Actions {
     request: UpdateRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<Connector<Type>>> {
-    const { id, ...body } = given(request);
-    const accepts = isConnector<Type>(id);
-    return await this.#transport.request(
-      { method: "PUT", path: connectorPath(id), body: serialize(body), accepts },
-      options,
-    );
+    const { id, ...body } = checkRequest(request);
+    return await this.#transport.request("PUT", connectorPath(id), connectorFault(id), options, serialize(body));
   }
 
   /**
@@ -127,9 +87,9 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
-    const { id } = given(request);
-    const accepts = (body: unknown) => body === undefined;
-    return await this.#transport.request({ method: "DELETE", path: connectorPath(id), accepts }, options);
+    const { id } = checkRequest(request);
+    const fault = (body: unknown) => (body === undefined ? undefined : "204 was expected");
+    return await this.#transport.request("DELETE", connectorPath(id), fault, options);
   }
 
   /**
@@ -137,32 +97,25 @@ export class Actions {
    * writes its documents again.
    *
    * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too, and some versions say `ok` although
-   * Elasticsearch refused documents; both reject.
-   *
-   * If `params.documents` is an array, it counts as documents of an `.index` connector, and each of them has to be written.
+   * Elasticsearch refused, dropped or put aside documents; all of these reject. If `params` has `documents`, each of them has
+   * to be written.
    *
    * @throws {ConnectorExecutionError} the run failed; of several documents, some may have been written
    * @throws {NotFoundError} no such connector in this space
-   * @throws {TimeoutError} no complete answer in time: look before you send the documents again
-   * @throws {SerializationError} JSON would change a document (NaN, an Error, ...); nothing was sent
+   * @throws {TimeoutError} no complete response in time: look before you send the documents again
+   * @throws {SerializationError} JSON would lose a part of a document (NaN, an Error, ...); nothing was sent
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(
     request: ExecuteRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<ExecuteResult<Type>>> {
-    const { id, params } = given(request);
-    const documents = documentsOf(params);
-    return await this.#transport.request(
-      {
-        method: "POST",
-        path: `${connectorPath(id)}/_execute`,
-        body: serialize({ params: documents ? { ...params, documents } : params }),
-        accepts: isRun<Type>(id),
-        problemOf: (run) => problemOf(run, documents?.length),
-      },
-      options,
-    );
+    const { id, params } = checkRequest(request);
+    if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
+    const path = `${connectorPath(id)}/_execute`;
+    const runFault = fieldFault({ connector_id: id, status: undefined });
+    const fault = (body: unknown) => runFault(body) ?? runFailure(Object(body), Object(params).documents);
+    return await this.#transport.request("POST", path, fault, options, serialize({ params }));
   }
 
   /**
@@ -174,52 +127,39 @@ export class Actions {
     filter: { feature_id?: string } = {},
     options?: RequestOptions,
   ): Promise<KibanaResponse<ConnectorType[]>> {
-    const { feature_id } = given(filter);
+    const { feature_id } = checkRequest(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    const accepts = isListOf((type): type is ConnectorType => isRecord(type) && typeof type.id === "string");
-    return await this.#transport.request({ method: "GET", path: `/connector_types${query}`, accepts }, options);
+    return await this.#transport.request("GET", `/connector_types${query}`, listFault, options);
   }
 }
 
-function given<Request extends object>(request: Request): Request {
+function checkRequest<Request extends object>(request: Request): Request {
   if (!isRecord(request)) refuse("The first argument must be an object, such as { id }.");
   return request;
 }
 
 /** Stays one path segment; `""`, `.` and `..` are refused because URLs drop them. */
 function connectorPath(id: string): string {
-  if (typeof id !== "string" || id === "" || id === "." || id === ".." || !id.isWellFormed())
-    refuse(`id ${quoted(id)}: must be a connector's id, a string that is not empty, "." or "..".`);
-  return `/connector/${encodeURIComponent(id)}`;
+  if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
+    return `/connector/${encodeURIComponent(id)}`;
+  refuse(`id: ${toText(id)} is no connector's id, which is a string, and neither empty nor "." or "..".`);
 }
 
-/**
- * A copy of the documents, so that it does not matter what becomes of the caller's array; undefined if there are none, as
- * in a run of another connector type.
- */
-function documentsOf(params: unknown): object[] | undefined {
-  if (!isRecord(params) || "toJSON" in params || "toJSON" in Object(params.documents))
-    throw new SerializationError("params: must be an object, such as { documents: [{ ... }] }, without a toJSON.");
-  if (!Array.isArray(params.documents)) return undefined;
-  const documents: object[] = [...params.documents];
-  const wrong = documents.findIndex((document) => !isRecord(document));
-  if (wrong >= 0) throw new SerializationError(`documents[${wrong}]: must be an object.`);
-  return documents;
+function connectorFault(id: string | undefined) {
+  return fieldFault({ id, connector_type_id: undefined });
 }
 
-/** With this id, if one is given. */
-function isConnector<Type extends string>(id?: string) {
-  return (body: unknown): body is Connector<Type> =>
-    isRecord(body) &&
-    typeof body.connector_type_id === "string" &&
-    (id === undefined ? typeof body.id === "string" : body.id === id);
+function listFault(body: unknown): string | undefined {
+  return Array.isArray(body) ? body.map(fieldFault({ id: undefined })).find(Boolean) : "it is no list";
 }
 
-function isListOf<Item>(isItem: (item: unknown) => item is Item) {
-  return (body: unknown): body is Item[] => Array.isArray(body) && body.every(isItem);
-}
-
-function isRun<Type extends string>(id: string) {
-  return (body: unknown): body is ExecuteResult<Type> =>
-    isRecord(body) && typeof body.status === "string" && body.connector_id === id;
+/** Finds a field that is not a string in a body, or does not have the value that it must have. */
+function fieldFault(fields: Readonly<Record<string, string | undefined>>) {
+  return (body: unknown): string | undefined => {
+    for (const name in fields) {
+      const value: unknown = Object(body)[name];
+      if (typeof value !== "string" || value !== (fields[name] ?? value)) return `its ${name} is ${toText(value)}`;
+    }
+    return undefined;
+  };
 }

@@ -28,9 +28,9 @@ export class KibanaClient {
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const settings = checkOptions(options);
+    const { headers, timeout: requestTimeout } = settings;
     this.#connections = new Connections(settings);
-    const { headers, timeout } = settings;
-    this.#options = { node: String(options.node), headers, requestTimeout: timeout, dispatcher: this.#connections };
+    this.#options = { node: options.node, headers, requestTimeout, dispatcher: this.#connections };
     this.actions = new Actions(new Transport(settings, this.#connections));
     this.url = settings.origin + settings.prefix;
   }
@@ -47,6 +47,7 @@ export class KibanaClient {
   /**
    * Waits for the calls under way, then closes the connections. A call ends within its `requestTimeout`; a connection that is
    * still being opened, within 10 seconds. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
+   * May be called twice.
    *
    * The connections of a `dispatcher` that you passed, and those that a {@link space} client shares, stay open. In these cases
    * it does not wait.

@@ -1,9 +1,10 @@
-// Environment, .env and start-local's files -> client options; the only file that uses dotenv.
-import { readFileSync, statSync } from "node:fs";
+/// <reference types="node" />
+// Environment, .env and start-local -> client options; the only file that uses dotenv.
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";
-import { ConfigurationError } from "./errors.ts";
-import { type Auth, checkNode, checkSpace, encodeApiKey, type KibanaClientOptions, refuse } from "./options.ts";
+import { type Auth, encodeApiKey } from "./credentials.ts";
+import { checkNode, checkSpace, type KibanaClientOptions, refuse } from "./options.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
@@ -17,167 +18,138 @@ export interface Config {
   warnings: string[];
 }
 
-type Variables = Readonly<Record<string, string | undefined>>;
-
-/** A value, the name of its variable, and what a user calls the place where it is set. */
-interface Found {
-  name: string;
+/** A variable that is set: its value, the place where it is set, and what a message calls it. */
+interface Variable {
   value: string;
   from: string;
+  name: string;
 }
 
-type LookUp = (name: string) => Found | undefined;
+type Variables = Readonly<Record<string, Variable | undefined>>;
+type Values = Readonly<Record<string, string | undefined>>;
 
-/** An address and credentials of one place. */
-interface Place {
-  kibana?: Found | undefined;
-  elasticsearch?: Found | undefined;
+interface Found {
+  kibana?: Variable | undefined;
+  elasticsearch?: Variable | undefined;
   auth?: { value: Auth; from: string } | undefined;
 }
 
 /**
- * Finds Kibana and Elasticsearch. The first of these that has anything is used, and the others are ignored:
+ * Finds Kibana and Elasticsearch. The first of these sources that has any of its variables is used:
  *
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence. The same credentials go to Elasticsearch.
+ *    or in `.env` of the working directory. The environment takes precedence, variable by variable, but a user name and a
+ *    password from both places are combined only if neither place has both. The same credentials go to Elasticsearch.
  * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
- *    directory or of one of its parents.
+ *    directory or of one of its parents. Only addresses on this machine are accepted.
  * 3. `http://localhost:5601` without credentials.
  *
  * `KIBANA_SPACE` is read from the environment and `.env` in each case. A blank value counts as not set.
  *
- * @throws {ConfigurationError} a value is wrong or missing; the message names its variable
+ * @throws {ConfigurationError} a value is wrong or missing; the message names its variable and where it is set
  */
-export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Variables; cwd?: string } = {}): Config {
-  const own = lookUp(["environment variables", env], [".env", readVariables(join(cwd, ".env"))]);
+export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Values; cwd?: string } = {}): Config {
+  const [environment, file] = [variablesOf("environment variables", env), readVariables(cwd, ".env")];
   const warnings: string[] = [];
-  const place = ownPlace(own) ?? startLocal(env.ES_LOCAL_DIR, cwd, warnings) ?? {};
-  const { auth } = place;
-  const node = place.kibana ? checkedUrl(place.kibana) : "http://localhost:5601";
-  const elasticsearch = place.elasticsearch && {
-    node: checkedUrl(place.elasticsearch),
-    ...(auth && { auth: auth.value }),
-  };
-  const space = own("KIBANA_SPACE");
-  for (const to of new Set(auth ? [node, elasticsearch?.node ?? node] : []))
-    if (to.startsWith("http:") && !isLoopback(to)) warnings.push(`The credentials go to ${to} unencrypted. Use https.`);
+  const found = ownSettings(environment, file) ?? startLocal(environment.ES_LOCAL_DIR, cwd, warnings) ?? {};
+  const auth = found.auth && { auth: found.auth.value };
+  const node = found.kibana ? addressOf(found.kibana) : "http://localhost:5601";
+  const elasticsearch = found.elasticsearch && { node: addressOf(found.elasticsearch), ...auth };
+  const space = environment.KIBANA_SPACE ?? file.KIBANA_SPACE;
+  for (const address of new Set([node, elasticsearch?.node ?? node]))
+    if (auth && address.startsWith("http:") && !isLoopback(address))
+      warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
   return {
-    kibana: { node, ...(auth && { auth: auth.value }), ...(space && { space: checkSpace(space.value, space.name) }) },
+    kibana: { node, ...auth, ...(space && { space: checkSpace(space.value, space.name) }) },
     ...(elasticsearch && { elasticsearch }),
-    ...(auth && { credentialsFrom: auth.from }),
+    ...(found.auth && { credentialsFrom: found.auth.from }),
     warnings,
   };
 }
 
-/** Finds a variable in the first of these places that has a value for it. */
-function lookUp(...places: readonly [from: string, variables: Variables][]): LookUp {
-  return (name) => {
-    const place = places.find(([, variables]) => variables[name]?.trim());
-    return place && { name, value: place[1][name] ?? "", from: place[0] };
-  };
-}
-
 /** Undefined if none of our own variables is set. */
-function ownPlace(own: LookUp): Place | undefined {
-  const [kibana, elasticsearch, key] = [own("KIBANA_URL"), own("ELASTICSEARCH_URL"), own("KIBANA_API_KEY")];
-  const [username, password] = [own("KIBANA_USERNAME"), own("KIBANA_PASSWORD")];
+function ownSettings(environment: Variables, file: Variables): Found | undefined {
+  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch, ...own } = { ...file, ...environment };
+  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = own;
   if (!(kibana || elasticsearch || key || username || password)) return undefined;
-  // A pair in the environment takes precedence over a key in .env.
-  const pair = username ?? password;
-  if (key && (!pair || key.from === pair.from || key.from !== ".env"))
-    return { kibana, elasticsearch, auth: apiKey(key) };
-  if (username && !password) refuse("KIBANA_PASSWORD: missing, although KIBANA_USERNAME is set.");
-  if (password && !username) refuse("KIBANA_USERNAME: missing, although KIBANA_PASSWORD is set.");
-  return { kibana, elasticsearch, auth: username && password && basic(username.value, password) };
-}
-
-/** Passes over the folders of other users and those that cannot be read, unless ES_LOCAL_DIR names one. */
-function startLocal(named: string | undefined, cwd: string, warnings: string[]): Place | undefined {
-  if (named?.trim()) {
-    const place = readStartLocal(resolve(cwd, named), cwd);
-    return place ?? refuse(`ES_LOCAL_DIR ${JSON.stringify(named)}: has no .env of start-local.`);
-  }
-  for (const parent of withParents(resolve(cwd))) {
-    const folder = join(parent, "elastic-start-local");
-    try {
-      const isOthers = reading(folder, () => process.getuid && statSync(folder).uid !== process.getuid());
-      if (isOthers) warnings.push(`${folder}: belongs to another user, so it is not used. ES_LOCAL_DIR can name it.`);
-      const place = isOthers ? undefined : readStartLocal(folder, cwd);
-      if (place) return place;
-    } catch (error) {
-      if (!(error instanceof ConfigurationError && error.cause)) throw error; // only errors of `reading` have one
-      warnings.push(`${error.message} It is not used.`);
-    }
-  }
-  return undefined;
-}
-
-function withParents(folder: string): string[] {
-  const parent = dirname(folder);
-  return parent === folder ? [folder] : [folder, ...withParents(parent)];
+  // A user and a password of the environment take precedence over a key in .env.
+  if (key && !(key === file.KIBANA_API_KEY && environment.KIBANA_USERNAME && environment.KIBANA_PASSWORD))
+    return { kibana, elasticsearch, auth: authOf(key) };
+  if (!username && !password) return { kibana, elasticsearch };
+  if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
+  if (!password)
+    refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value that contains #.`);
+  const isComplete = [environment, file].some((place) => place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
+  if (username.from !== password.from && isComplete)
+    refuse(`${username.name} and ${password.name} may belong to different users. Set both in one place.`);
+  return { kibana, elasticsearch, auth: authOf(undefined, username.value, password) };
 }
 
 /** start-local writes no user name: its password is that of `elastic`. `KIBANA_LOCAL_PASSWORD` is Kibana's own. */
-function readStartLocal(folder: string, cwd: string): Place | undefined {
-  const files = [".env.local", ".env"].map((file): [string, Variables] => {
-    const path = join(folder, file);
-    return [relative(cwd, path).replaceAll("\\", "/"), readVariables(path)];
-  });
-  const names = files.flatMap(([, variables]) => Object.keys(variables));
-  if (!names.some((name) => name.startsWith("ES_LOCAL_"))) return undefined;
-  if (!names.some((name) => name.startsWith("KIBANA_LOCAL_")))
-    refuse(
-      `${folder}: has no Kibana (start-local was run with --esonly). Run it again without that, or set KIBANA_URL.`,
-    );
-  const raw = lookUp(...files);
-  const usual: Variables = { KIBANA_LOCAL_PORT: "5601", ES_LOCAL_PORT: "9200" };
-  // Shell syntax, which dotenv leaves alone: ES_LOCAL_URL=http://localhost:${ES_LOCAL_PORT}
-  const expand = (_: string, name: string, fallback = usual[name] ?? "") => raw(name)?.value ?? fallback;
-  const url = (name: string, port: string): Found => {
-    const { value, from } = raw(name) ?? { value: `http://localhost:\${${port}}`, from: folder };
-    const found = { name, value: value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, expand), from };
-    if (isLoopback(checkedUrl(found))) return found;
-    refuse(`${name} in ${from}: not on this machine. For another one, set KIBANA_URL and credentials of your own.`);
-  };
-  const [key, password] = [raw("ES_LOCAL_API_KEY"), raw("ES_LOCAL_PASSWORD")];
-  return {
-    kibana: url("KIBANA_LOCAL_URL", "KIBANA_LOCAL_PORT"),
-    elasticsearch: url("ES_LOCAL_URL", "ES_LOCAL_PORT"),
-    auth: key ? apiKey(key) : password && basic("elastic", password),
-  };
-}
-
-function apiKey({ name, value, from }: Found): Place["auth"] {
-  return { value: { apiKey: encodeApiKey(value, name) }, from };
-}
-
-function basic(username: string, { value, from }: Found): Place["auth"] {
-  return { value: { username, password: value }, from };
-}
-
-function readVariables(path: string): Variables {
-  const text = reading(path, () => statSync(path).isFile() && readFileSync(path, "utf8")) || "";
-  if (text.includes("\0") || text.includes("\uFFFD"))
-    refuse(`${path}: not UTF-8 text (UTF-16, perhaps, as an old PowerShell writes it). Save it as UTF-8.`);
-  return parse(text);
-}
-
-/** Undefined if there is nothing at that path. */
-function reading<Result>(path: string, read: () => Result): Result | undefined {
-  try {
-    return read();
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new ConfigurationError(`${path}: cannot be read (${code}).`, { cause });
+function startLocal(named: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
+  const folder = named ? resolve(cwd, named.value) : findStartLocal(resolve(cwd));
+  if (folder === undefined) return undefined;
+  const files = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
+  const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...files[0], ...files[1] };
+  if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL) {
+    warnings.push(`${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.`);
+    return undefined;
   }
+  if (!key && !password) warnings.push(`${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`);
+  return {
+    kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
+    elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
+    auth: authOf(key, "elastic", password),
+  };
 }
 
-function checkedUrl({ name, value }: Found): string {
+/** In this folder or the nearest of its parents. */
+function findStartLocal(folder: string): string | undefined {
+  const found = join(folder, "elastic-start-local");
+  if (existsSync(join(found, ".env"))) return found;
+  return dirname(folder) === folder ? undefined : findStartLocal(dirname(folder));
+}
+
+/** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
+function localAddress(variables: Variables, prefix: string, usualPort: string): Variable {
+  const port = variables[`${prefix}_PORT`]?.value ?? usualPort;
+  const { value = `http://localhost:${port}`, ...rest } = variables[`${prefix}_URL`] ?? { name: prefix, from: prefix };
+  const address = { ...rest, value: value.replaceAll(`\${${prefix}_PORT}`, port) };
+  if (isLoopback(addressOf(address))) return address;
+  refuse(`${address.name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
+}
+
+/** The key, or else the user and the password. */
+function authOf(key: Variable | undefined, username = "", password?: Variable): Found["auth"] {
+  if (key) return { value: { apiKey: encodeApiKey(key.value, key.name) }, from: key.from };
+  return password && { value: { username, password: password.value }, from: password.from };
+}
+
+function readVariables(cwd: string, file: string): Variables {
+  const path = resolve(cwd, file);
+  const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
+  if (/[\0\uFFFD]/.test(text))
+    refuse(`${path}: is not UTF-8 text (an old PowerShell writes UTF-16). Save it as UTF-8.`);
+  return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text));
+}
+
+/** Those that are ours and not blank. */
+function variablesOf(from: string, values: Values): Variables {
+  const variables: Record<string, Variable> = {};
+  for (const [key, value] of Object.entries(values))
+    if (/^(KIBANA|ELASTICSEARCH|ES_LOCAL)_/.test(key) && value?.trim()) {
+      const name = `${key} (${from})`;
+      if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
+      variables[key] = { name, from, value };
+    }
+  return variables;
+}
+
+function addressOf({ value, name }: Variable): string {
   const { origin, basePath } = checkNode(value, name);
   return origin + basePath;
 }
 
-function isLoopback(url: string): boolean {
-  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+function isLoopback(address: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(address).hostname);
 }

@@ -1,4 +1,4 @@
-// What each connector type takes and gives, keyed by its id.
+// The types of each connector type, keyed by its id, and of what the operations take and return.
 
 /**
  * The connector types whose fields are known, keyed by their id. Add your own by declaration merging:
@@ -13,15 +13,13 @@
  */
 export interface ConnectorTypes {
   /** Index: writes documents into Elasticsearch with the caller's own rights. Licence: basic. */
-  ".index": { config: IndexConfig; secrets: Record<string, never>; params: IndexParams; data: IndexData };
+  ".index": { config: IndexConfig; secrets: Nothing; params: IndexParams; data: IndexData };
   /** Server log: writes a line into Kibana's log. Licence: basic. */
-  ".server-log": {
-    config: Record<string, never>;
-    secrets: Record<string, never>;
-    params: ServerLogParams;
-    data: unknown;
-  };
+  ".server-log": { config: Nothing; secrets: Nothing; params: ServerLogParams; data: unknown };
 }
+
+/** `{}` */
+type Nothing = Record<string, never>;
 
 /** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
 export interface IndexConfig {
@@ -80,11 +78,10 @@ export interface ServerLogParams {
   level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
 }
 
-type Fields<
-  Type extends string,
-  Part extends "config" | "secrets" | "params" | "data",
-  Unknown,
-> = Type extends keyof ConnectorTypes ? ConnectorTypes[Type][Part] : Unknown;
+type Part = "config" | "secrets" | "params" | "data";
+type Fields<Type extends string, Name extends Part, Unknown> = Type extends keyof ConnectorTypes
+  ? ConnectorTypes[Type][Name]
+  : Unknown;
 
 /** The `config` of a connector type; any object, where the type is not known. */
 export type ConfigOf<Type extends string> = Fields<Type, "config", object>;
@@ -145,4 +142,37 @@ export interface ExecuteResult<Type extends string = string> {
   connector_id: string;
   status: "ok";
   data: DataOf<Type>;
+}
+
+/** `{ name: Value }`, optional if `{}` is a valid value. */
+type Field<Name extends string, Value> =
+  Record<never, never> extends Value ? { [name in Name]?: Value } : { [name in Name]: Value };
+
+/** What `create` takes. */
+export type CreateRequest<Type extends string = string> = {
+  /** Not blank. Need not be unique: the same name twice makes two connectors. */
+  name: string;
+  /** Such as `.index`. Cannot be changed later. */
+  connector_type_id: Type;
+  /**
+   * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 accepts a
+   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9`, and `-` between them. At most 36 characters. Default: Kibana makes one.
+   */
+  id?: string;
+} & Field<"config", ConfigOf<Type>> &
+  Field<"secrets", SecretsOf<Type>>;
+
+/** What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. */
+export type UpdateRequest<Type extends string = string> = {
+  id: ConnectorId<Type>;
+  name: string;
+  /** Cannot be changed, so it must not be sent: pick `id`, `name` and `config` from a connector that you read. */
+  connector_type_id?: never;
+} & Field<"config", ConfigOf<Type>> &
+  Field<"secrets", SecretsOf<Type>>;
+
+/** What `execute` takes. */
+export interface ExecuteRequest<Type extends string = string> {
+  id: ConnectorId<Type>;
+  params: ParamsOf<Type>;
 }

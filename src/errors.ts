@@ -1,11 +1,10 @@
 // The error classes.
-import * as classes from "./errors.ts";
 
 /**
  * What is known about the request after it failed.
  *
- * - `"not-applied"`: the server certainly did nothing. Fix the cause and send it again.
- * - `"unknown"`: the server may have carried it out. Look before you repeat a write.
+ * - `"not-applied"`: the server certainly did nothing. Fix the cause and send the request again.
+ * - `"unknown"`: the server may have carried out the request. Look before you repeat a write.
  */
 export type Outcome = "not-applied" | "unknown";
 
@@ -17,7 +16,8 @@ interface Details {
 
 /** The base class of every error that this package creates. */
 export abstract class KibanaError extends Error {
-  /** Whether the server can have carried out the request. */
+  override readonly name: string = "KibanaError";
+  /** Whether the server may have carried out the request. */
   readonly outcome: Outcome;
   /** What to do about it, in one or two sentences. */
   declare readonly hint?: string;
@@ -25,53 +25,51 @@ export abstract class KibanaError extends Error {
   constructor(message: string, { cause, hint, outcome = "not-applied" }: Details = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.outcome = outcome;
-    if (hint) this.hint = hint;
+    if (hint !== undefined) this.hint = hint;
   }
 }
 
 /** An option, an id or an argument is wrong, the client is closed, or undici cannot be loaded. Nothing was sent. */
 export class ConfigurationError extends KibanaError {
-  declare readonly name: "ConfigurationError";
+  override readonly name = "ConfigurationError";
 }
 
-/** JSON would change or refuse a part of the request. Nothing was sent. The message names the path. */
+/** JSON would lose a part of the request. Nothing was sent. The message names the path, such as `documents[2].value`. */
 export class SerializationError extends KibanaError {
-  declare readonly name: "SerializationError";
+  override readonly name = "SerializationError";
 }
 
-/** No answer, or only a part of one: refused, DNS, TLS, reset, closed early, not HTTP. */
+/** No response, or only a part of one: refused, DNS, TLS, reset, closed early, not HTTP. */
 export class ConnectionError extends KibanaError {
-  declare readonly name: "ConnectionError";
+  override readonly name = "ConnectionError";
   /** The code of Node, OpenSSL or undici, such as `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT` or `UND_ERR_SOCKET`. */
   declare readonly code?: string;
 
   constructor(message: string, { code, ...details }: Details & { code?: string | undefined }) {
     super(message, details);
-    if (code) this.code = code;
+    if (code !== undefined) this.code = code;
   }
 }
 
 /** `requestTimeout` passed, or no connection was accepted within 10 seconds. */
 export class TimeoutError extends KibanaError {
-  declare readonly name: "TimeoutError";
+  override readonly name = "TimeoutError";
 }
 
-/** An answer of the server. */
-export interface Answer {
+interface ResponseDetails extends Details {
   statusCode: number;
-  /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
   body: unknown;
 }
 
-abstract class AnswerError extends KibanaError {
+abstract class ErrorWithResponse extends KibanaError {
   readonly statusCode: number;
-  /** Kibana's `{ statusCode, error, message }`, or the text if it is not JSON; `undefined` if longer than 1 MiB. */
+  /** Kibana's `{ statusCode, error, message }`, or the text if it is not JSON. Absent if it was empty or could not be kept. */
   readonly body: unknown;
-  /** The answer's headers, names in lower case. Not enumerable, so not printed: they may hold a session cookie. */
-  declare readonly headers: Answer["headers"];
+  /** The response's headers, names in lower case. Not enumerable, so not printed: they may hold a session cookie. */
+  declare readonly headers: ResponseDetails["headers"];
 
-  constructor(message: string, { statusCode, body, headers, ...details }: Details & Answer) {
+  constructor(message: string, { statusCode, headers, body, ...details }: ResponseDetails) {
     super(message, details);
     this.statusCode = statusCode;
     this.body = body;
@@ -79,78 +77,76 @@ abstract class AnswerError extends KibanaError {
   }
 }
 
-/** A 2xx whose body is not what the API answers: HTML, truncated JSON, another connector, or more than 64 MiB. */
-export class DeserializationError extends AnswerError {
-  declare readonly name: "DeserializationError";
+/** A 2xx whose body is not what the API returns: HTML, truncated JSON, another connector, or more than 64 MiB. */
+export class DeserializationError extends ErrorWithResponse {
+  override readonly name = "DeserializationError";
 }
 
 /** Kibana, or something in front of it, refused the request. The classes below stand for the usual status codes. */
-export class ResponseError extends AnswerError {}
+export class ResponseError extends ErrorWithResponse {
+  override readonly name: string = "ResponseError";
+}
 
 /** 400: the request does not fit Kibana's schema or rules. */
 export class BadRequestError extends ResponseError {
-  declare readonly name: "BadRequestError";
+  override readonly name = "BadRequestError";
 }
 
 /** 401: no credentials, wrong ones, or Kibana could not ask Elasticsearch about them. */
 export class AuthenticationError extends ResponseError {
-  declare readonly name: "AuthenticationError";
+  override readonly name = "AuthenticationError";
 }
 
 /** 403: a privilege or the licence is missing, or Kibana has lost its Elasticsearch. */
 export class AuthorizationError extends ResponseError {
-  declare readonly name: "AuthorizationError";
+  override readonly name = "AuthorizationError";
 }
 
 /** 404: Kibana says that it has no such connector in this space. Any other 404 is a plain {@link ResponseError}. */
 export class NotFoundError extends ResponseError {
-  declare readonly name: "NotFoundError";
+  override readonly name = "NotFoundError";
 }
 
 /** 409: the id is taken, or another update came first. */
 export class ConflictError extends ResponseError {
-  declare readonly name: "ConflictError";
+  override readonly name = "ConflictError";
 }
 
 /** 413: the request is larger than Kibana's `server.maxPayload` (1 MiB by default) or a proxy's limit. */
 export class PayloadTooLargeError extends ResponseError {
-  declare readonly name: "PayloadTooLargeError";
+  override readonly name = "PayloadTooLargeError";
 }
 
 /** 429: too many requests at the moment, or a full disk. */
 export class TooManyRequestsError extends ResponseError {
-  declare readonly name: "TooManyRequestsError";
+  override readonly name = "TooManyRequestsError";
 }
 
 /** 503: Kibana is starting, stopping or without its Elasticsearch. */
 export class NotReadyError extends ResponseError {
-  declare readonly name: "NotReadyError";
+  override readonly name = "NotReadyError";
 }
 
 /**
- * The connector's run failed, whatever the HTTP status. `outcome` is `"unknown"`, because some of several documents may
- * have been written; it is `"not-applied"` only if Kibana refused the params before the run.
+ * The connector's run failed, although Kibana answered HTTP 200. `outcome` is `"unknown"`, because some of several documents
+ * may have been written; it is `"not-applied"` if Kibana refused params, config or secrets before the run.
  */
-export class ConnectorExecutionError extends AnswerError {
-  declare readonly name: "ConnectorExecutionError";
-  declare readonly connectorId: string;
+export class ConnectorExecutionError extends ErrorWithResponse {
+  override readonly name = "ConnectorExecutionError";
+  readonly connectorId: string;
   /** What the other system said: for `.index`, Elasticsearch's reason. */
-  declare readonly serviceMessage?: string;
+  readonly serviceMessage?: string;
   /** Kibana's advice: whether, or from which ISO time on, a new run makes sense. */
-  declare readonly retry?: boolean | string | null;
-  /** Who has to act. Kibana 8.13 and later. */
-  declare readonly errorSource?: "user" | "framework";
+  readonly retry?: boolean | string | null;
+  /** Who has to act. Kibana 8.13 and later; newer fields are in `body`. */
+  readonly errorSource?: "user" | "framework";
 
-  constructor(message: string, { run, ...details }: RunDetails) {
+  constructor(message: string, details: ResponseDetails, run: Readonly<Record<string, unknown>>) {
     super(message, details);
-    Object.assign(this, run);
+    const { connector_id, service_message, retry, errorSource } = run;
+    this.connectorId = String(connector_id);
+    if (typeof service_message === "string") this.serviceMessage = service_message;
+    if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;
+    if (errorSource === "user" || errorSource === "framework") this.errorSource = errorSource;
   }
 }
-
-interface RunDetails extends Details, Answer {
-  run: Pick<ConnectorExecutionError, "connectorId" | "serviceMessage" | "retry" | "errorSource">;
-}
-
-// A minifier renames classes, but not exports.
-for (const [name, { prototype }] of Object.entries(classes))
-  Object.defineProperty(prototype, "name", { value: name, writable: true });

@@ -1,52 +1,55 @@
 // One HTTP exchange: one request, one deadline, one promise.
 import type { Dispatcher } from "undici";
-import type { Dispatching } from "./options.ts";
 
-/** A request, ready to be sent. */
-export interface Request {
+/** A Dispatcher of undici 7 or 8, such as an Agent, a ProxyAgent or a MockAgent. */
+export interface DispatcherLike {
+  dispatch(options: object, handler: object): boolean;
+}
+
+export interface HttpRequest {
   origin: string;
   path: string;
   method: "GET" | "POST" | "PUT" | "DELETE";
-  headers: Record<string, string>;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string>>;
   body: string | null;
 }
 
-/** An answer as it came. */
-export interface RawAnswer {
+export interface HttpResponse {
   statusCode: number;
   /** The reason phrase, such as `Not Found`. */
   reason: string;
   /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
-  /** The whole body, or undefined if it was longer than the limit. */
+  /** The whole body, or undefined if it exceeded the limit. */
   text: string | undefined;
 }
 
-/** What ended an exchange without an answer. */
-export interface Broken {
+/** Why no response arrived. */
+export interface NoResponse {
   /** Undefined if the deadline passed. */
   error: unknown;
-  /** Whether the request can have reached the server. */
+  /** Whether the request may have reached the server. */
   sent: boolean;
 }
 
-const largestBody = 64 * 1024 * 1024;
-const largestErrorBody = 1024 * 1024;
-/** Small chunks are joined in groups, because each chunk costs about 100 bytes of memory. */
-const chunksInGroup = 1000;
+/** How much memory a body may take, in bytes. */
+const bodyLimit = 64 * 1024 * 1024;
+/** What a chunk takes besides its content: without this, a server could fill the memory with chunks of one byte. */
+const chunkOverhead = 100;
 
-/** Rejects only with the reason of `signal`. */
+/** Rejects only with the reason of `signal`. `timeout` is in milliseconds. */
 export function exchange(
-  dispatcher: Dispatching,
-  request: Request,
+  dispatcher: DispatcherLike,
+  request: HttpRequest,
   timeout: number,
   signal: AbortSignal | undefined,
-): Promise<RawAnswer | Broken> {
+): Promise<HttpResponse | NoResponse> {
   return new Promise((resolve, reject) => {
     const handler = new Handler({ resolve, reject, signal }, timeout);
-    const { origin, path, method, headers, body } = request;
     try {
       // Our deadline covers the whole exchange, so undici's own timeouts are off.
+      const { origin, path, method, headers, body } = request;
       dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
     } catch (error) {
       handler.onResponseError(null, error);
@@ -55,20 +58,19 @@ export function exchange(
 }
 
 interface Caller {
-  resolve(ending: RawAnswer | Broken): void;
+  resolve(result: HttpResponse | NoResponse): void;
   reject(reason: unknown): void;
   signal: AbortSignal | undefined;
 }
 
-/** undici, the deadline and the signal report here. The first decides, because a promise is settled once. */
+/** undici, the deadline and the signal report here. The first of them decides, because a promise settles once. */
 class Handler implements Dispatcher.DispatchHandler {
   readonly #caller: Caller;
   readonly #timer: NodeJS.Timeout;
-  readonly #groups: Buffer[] = [];
-  #chunks: Buffer[] = [];
+  readonly #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #answer: RawAnswer | undefined;
+  #response: HttpResponse = { statusCode: 0, reason: "", headers: {}, text: undefined };
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -79,7 +81,6 @@ class Handler implements Dispatcher.DispatchHandler {
 
   /** The signal calls this when it aborts. */
   handleEvent(): void {
-    this.#end();
     this.#caller.reject(this.#caller.signal?.reason);
     this.#abort();
   }
@@ -89,35 +90,29 @@ class Handler implements Dispatcher.DispatchHandler {
     if (this.#ended) this.#abort();
   }
 
-  onResponseStart(_: unknown, statusCode: number, headers: RawAnswer["headers"], reason = ""): void {
-    this.#answer = { statusCode, reason, headers, text: undefined };
+  onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], reason = ""): void {
+    this.#response = { statusCode, reason, headers, text: undefined };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
-    this.#size += chunk.length;
-    if (this.#size > (this.#answer && this.#answer.statusCode < 300 ? largestBody : largestErrorBody)) {
-      this.#answered(undefined);
+    this.#size += chunk.length + chunkOverhead;
+    if (this.#size <= bodyLimit) {
+      this.#chunks.push(chunk);
+    } else {
+      this.#caller.resolve(this.#response);
       this.#abort();
-    } else if (this.#chunks.push(chunk) === chunksInGroup) {
-      this.#groups.push(Buffer.concat(this.#chunks));
-      this.#chunks = [];
     }
   }
 
   onResponseEnd(): void {
-    this.#answered(Buffer.concat([...this.#groups, ...this.#chunks]).toString());
+    this.#response.text = Buffer.concat(this.#chunks).toString();
+    this.#caller.resolve(this.#response);
+    this.#end();
   }
 
   onResponseError(_: unknown, error: unknown): void {
-    this.#end();
     this.#caller.resolve({ error, sent: this.#controller !== undefined });
     this.#abort();
-  }
-
-  #answered(text: string | undefined): void {
-    if (!this.#answer || this.#ended) return; // without an answer, the deadline ends the call
-    this.#end();
-    this.#caller.resolve(Object.assign(this.#answer, { text }));
   }
 
   #end(): void {
@@ -127,6 +122,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   #abort(): void {
+    this.#end();
     this.#controller?.abort(callEnded);
   }
 }

@@ -1,11 +1,12 @@
-// What happened -> which error, with which message and outcome. Decides on what was said; hides credentials in what is shown.
+// What happened: which error, with which message, hint and outcome. Decides on the raw response, and masks what it shows.
+import { decode, maskFor } from "./credentials.ts";
 import * as errors from "./errors.ts";
-import type { Broken, RawAnswer, Request } from "./exchange.ts";
-import { hintFor, starting } from "./hints.ts";
-import { isRecord } from "./options.ts";
-import { Redactor, words } from "./shown.ts";
+import type { HttpRequest, HttpResponse, NoResponse } from "./exchange.ts";
+import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
+import type { RunFailure } from "./runs.ts";
+import { isRecord, toLine, toText } from "./serialize.ts";
 
-const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
+const classes: Readonly<Record<number, typeof errors.ResponseError>> = {
   400: errors.BadRequestError,
   401: errors.AuthenticationError,
   403: errors.AuthorizationError,
@@ -15,113 +16,108 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   503: errors.NotReadyError,
 };
 
-/** A longer body is not kept in an error. */
-const longestBody = 1024 * 1024;
+/** What Kibana says with a 503 while it starts. It did nothing then. */
+const startingMessage =
+  /^(Kibana server is not ready yet|License is not available|License information could not be|Authentication sub-system)/;
 
-/** For an answer that is not 2xx, or not what the API answers. */
-export function answerError(request: Request, raw: RawAnswer, body: unknown): errors.KibanaError {
-  const redactor = new Redactor(request.headers, request.body);
-  const { statusCode } = raw;
-  const said = saidBy(raw, body);
-  const details = { ...shownAnswer(redactor, raw, body), hint: hintFor({ request, said, answer: { ...raw, body } }) };
-  const status = `${title(request)} ${`${statusCode} ${redactor.line(raw.reason)}`.trim()}`;
-  if (statusCode < 300) {
-    const message = `${status}, but the body is not what Kibana answers: ${redactor.line(said)}`;
-    return new errors.DeserializationError(message, { ...details, outcome: "unknown" });
-  }
-  const id = decodeURIComponent(/\/api\/actions\/connector\/([^/]*)/.exec(request.path)?.[1] ?? "");
-  const isMissing =
-    isRecord(body) && [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
-  const ErrorClass = statusCode === 404 && isMissing ? errors.NotFoundError : errorByStatus[statusCode];
-  // A refusal proves that nothing happened. A 5xx, a redirect or a time-out of something in between does not.
-  const isRefusal = statusCode >= 400 && statusCode < 500 && ![408, 460, 499].includes(statusCode);
-  const refused = isRefusal || (statusCode === 503 && starting.test(said));
-  const message = `${status}${said && `: ${redactor.line(said)}`}`;
-  return new (ErrorClass ?? errors.ResponseError)(message, {
-    ...details,
-    outcome: refused ? "not-applied" : "unknown",
-  });
-}
-
-/** For a run that failed although the status is 2xx. `problem` says why. */
-export function runError(request: Request, raw: RawAnswer, run: Run, problem: string): errors.ConnectorExecutionError {
-  const redactor = new Redactor(request.headers, request.body);
-  const { connector_id, message, service_message, retry, errorSource } = run;
-  return new errors.ConnectorExecutionError(`${title(request)} the run failed: ${redactor.line(problem)}`, {
-    ...shownAnswer(redactor, raw, run),
-    hint: hintFor({ request, said: problem }),
-    // Kibana checks the params before it runs anything.
-    outcome: words(message).startsWith("error validating action params") ? "not-applied" : "unknown",
-    run: {
-      connectorId: String(connector_id),
-      ...(typeof service_message === "string" && { serviceMessage: redactor.text(service_message) }),
-      ...((typeof retry === "boolean" || retry === null) && { retry }),
-      ...(typeof retry === "string" && { retry: redactor.text(retry) }),
-      ...((errorSource === "user" || errorSource === "framework") && { errorSource }),
-    },
-  });
-}
-
-type Run = Readonly<Record<string, unknown>>;
-
-/** For an exchange without an answer. `timeout` is its deadline in milliseconds. */
-export function brokenError(request: Request, { error, sent }: Broken, timeout: number): errors.KibanaError {
-  if (error instanceof errors.KibanaError) return error;
-  const { statusCode, headers, body = "", code } = Object(error) as Record<string, unknown>;
-  // undici's interceptors retry and responseError throw an error in place of an answer.
-  if (typeof statusCode === "number" && statusCode >= 300 && isRecord(headers)) {
-    const raw = { statusCode, headers: headers as RawAnswer["headers"], reason: "", text: words(body) };
-    return answerError(request, raw, body);
-  }
-  const redactor = new Redactor(request.headers, request.body);
-  const deadline = `${sent ? "no complete answer" : "no connection"} within ${timeout} ms`;
-  const said = error === undefined ? deadline : saidByConnection(error);
-  const known = error === undefined ? "TIMEOUT" : typeof code === "string" ? code : undefined;
-  const message = `${title(request)} ${redactor.line(said)}`;
+/** For a response that is not valid. `content` is its body, parsed; `fault` says what is wrong with the body of a 2xx. */
+export function responseError(request: HttpRequest, response: HttpResponse, content: unknown, fault?: string) {
+  const { statusCode, reason } = response;
+  const { authorization = "none" } = request.headers;
+  const said = serverMessage(response, content);
+  const sender = senderOf(request, response, content, said);
+  const situation = `${statusCode} ${request.method} ${sender} ${authorization.replace(/\S+$/, decode)}`;
+  const isRefused = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
-    // A cause that shows a credential is dropped.
-    cause: redactor.isIn(error) ? undefined : error,
-    hint: hintFor({ request, said, code: known, sent }),
+    ...shown(request, response, content),
+    hint: findHint(responseHints, [situation, said], {
+      origin: request.origin,
+      space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
+      bytes: Buffer.byteLength(request.body ?? ""),
+      retryAfter: /^\d+$/.exec(String(response.headers["retry-after"]))?.[0] ?? "a few",
+    }),
+    outcome: isRefused || sender === "starting" ? "not-applied" : "unknown",
+  } as const;
+  const message = messageOf(request, [`${statusCode} ${reason}`.trim(), fault, said].filter(Boolean).join(": "));
+  if (fault !== undefined) return new errors.DeserializationError(message, details);
+  const ErrorClass = sender === "Kibana-without-it" ? errors.NotFoundError : classes[statusCode];
+  return new (ErrorClass ?? errors.ResponseError)(message, details);
+}
+
+/** For a run that failed although the status is 2xx. */
+export function runError(request: HttpRequest, response: HttpResponse, content: unknown, failure: RunFailure) {
+  const { message, said } = failure;
+  const details = {
+    ...shown(request, response, content),
+    hint: findHint(runHints, [said.replace(/^(\[\d+:\d+\] )?(failed to parse: )?/, "")]),
+    // Kibana checks params, config and secrets before it runs anything.
+    outcome: /^error validating (action params|(action|connector) type )/.test(said) ? "not-applied" : "unknown",
+  } as const;
+  const text = messageOf(request, `the run failed: ${message}`);
+  return new errors.ConnectorExecutionError(text, details, Object(details.body));
+}
+
+/** For an exchange without a response. `timeout` is its deadline in milliseconds. */
+export function connectionError(request: HttpRequest, { error, sent }: NoResponse, timeout: number) {
+  if (error instanceof errors.KibanaError) return error;
+  const deadline = { code: "TIMEOUT", message: `no ${sent ? "complete response" : "connection"} within ${timeout} ms` };
+  const cause = Object(error === undefined ? deadline : error);
+  // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
+  const { code, message = cause, address, port } = Object(cause.errors?.[0] ?? cause);
+  const { origin } = request;
+  const { protocol, port: ownPort } = new URL(origin);
+  const peer = port === undefined || ownPort === String(port) ? "Kibana" : "proxy";
+  const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`;
+  const said = toText(message);
+  const printed = `${said} ${toText({ ...cause })}`;
+  const details = {
+    // Dropped if it would show a credential.
+    cause: maskFor(request)(printed) === printed ? error : undefined,
+    hint: findHint(connectionHints, [situation, said], { origin, peer: `${address}:${port}` }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
-  if (known === "UND_ERR_INVALID_ARG") {
-    const isOld = /invalid on\w+ method/.test(said);
-    return new errors.ConfigurationError(isOld ? "dispatcher: must be of undici 7 or 8." : message, details);
+  const text = messageOf(request, said);
+  if (code === "UND_ERR_INVALID_ARG") return new errors.ConfigurationError(text, details);
+  if (/^(UND_ERR_\w+_)?TIMEOUT$/.test(code)) return new errors.TimeoutError(text, details);
+  return new errors.ConnectionError(text, { ...details, code: typeof code === "string" ? code : undefined });
+}
+
+/** Who sent a response. */
+function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown, said: string) {
+  if (statusCode === 503 && startingMessage.test(said)) return "starting";
+  if (isRecord(content) && content.statusCode === statusCode) {
+    const id = decodeURIComponent(/\/connector\/([^/]+)(\/_execute)?$/.exec(path)?.[1] ?? "");
+    const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
+    return statusCode === 404 && isMissing ? "Kibana-without-it" : "Kibana";
   }
-  if (known?.endsWith("TIMEOUT")) return new errors.TimeoutError(message, details);
-  return new errors.ConnectionError(message, { ...details, code: known });
+  if (isRecord(Object(content).error) || headers["x-elastic-product"] || /^no handler found/.test(said))
+    return "Elasticsearch";
+  return said.startsWith("an HTML page") ? "page" : "other";
 }
 
-function title({ method, path }: Request): string {
-  return `${method} ${path} ->`;
+/** Kibana's `message`, Elasticsearch's `error.reason`, or what else there is to say about a response. */
+function serverMessage({ headers, text }: HttpResponse, content: unknown): string {
+  if (text === undefined || content === undefined) return "";
+  if (/gzip|br|deflate|zstd/.test(String(headers["content-encoding"]))) return "a compressed body";
+  if (isRecord(content)) {
+    const { message, error } = content;
+    return toText(message ?? Object(error).reason ?? error ?? content);
+  }
+  const [isPage, title = ""] = /^\s*<(?:.*?<title>([^<]*))?/is.exec(text) ?? [];
+  return isPage ? `an HTML page ${title}`.trim() : toText(content);
 }
 
-function shownAnswer(redactor: Redactor, raw: RawAnswer, body: unknown): errors.Answer {
-  const headers = redactor.value(raw.headers) as RawAnswer["headers"];
-  return { statusCode: raw.statusCode, headers, body: isTooLong(raw) ? undefined : redactor.value(body) };
+/** One line, without the credentials of the call. */
+function messageOf(request: HttpRequest, text: string): string {
+  return `${request.method} ${request.path} -> ${maskFor(request)(toLine(text)).slice(0, 1000)}`;
 }
 
-function isTooLong({ text }: RawAnswer): boolean {
-  return text === undefined || Buffer.byteLength(text) > longestBody;
-}
-
-/** Kibana's `message`, Elasticsearch's `error.reason`, or what else there is to say of an answer. */
-function saidBy(raw: RawAnswer, body: unknown): string {
-  const encoding = raw.headers["content-encoding"];
-  if (encoding && encoding !== "identity") return "compressed, although the client did not ask for that";
-  if (isTooLong(raw)) return "too long to show";
-  if (body === "" || body === undefined) return raw.statusCode < 300 ? "empty" : "";
-  if (typeof body === "string") return /^\s*</.test(body) ? "an HTML page" : body;
-  if (!isRecord(body)) return words(body);
-  const { message, error } = body;
-  return words(message ?? (isRecord(error) ? error.reason : error) ?? body);
-}
-
-function saidByConnection(error: unknown): string {
-  if (!(error instanceof Error)) return words(error);
-  // If both ::1 and 127.0.0.1 refused, only the inner errors have messages.
-  const text =
-    error instanceof AggregateError && error.message === "" ? error.errors.map(String).join("; ") : error.message;
-  const { code } = error as NodeJS.ErrnoException;
-  return code === undefined || text.includes(code) ? text : `${code}: ${text}`;
+/** What an error shows of a response, without the credentials of the call. */
+function shown(request: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown) {
+  try {
+    const text = maskFor(request)(JSON.stringify({ headers, body: content }));
+    return { statusCode, ...(JSON.parse(text) as Pick<errors.ResponseError, "headers" | "body">) };
+  } catch {
+    return { statusCode, headers: {}, body: undefined }; // nested too deep, or a credential that looks like JSON
+  }
 }

@@ -1,8 +1,11 @@
+/// <reference types="node" />
 // The public names.
-export type { Actions, CreateRequest, ExecuteRequest, UpdateRequest } from "./actions.ts";
+export type { Actions } from "./actions.ts";
 export { KibanaClient } from "./client.ts";
 export type * from "./connector-types.ts";
+export type { Auth } from "./credentials.ts";
 export * from "./errors.ts";
-export type { Auth, Dispatching, KibanaClientOptions, RequestOptions, TlsOptions } from "./options.ts";
+export type { DispatcherLike } from "./exchange.ts";
+export type { KibanaClientOptions, RequestOptions, TlsOptions } from "./options.ts";
 export { type WrittenDocument, writtenDocuments } from "./runs.ts";
 export type { KibanaResponse } from "./transport.ts";

@@ -1,6 +1,5 @@
-// Did a run do what it says?
-import { isRecord } from "./options.ts";
-import { words } from "./shown.ts";
+// The result of a run: why it failed, and where its documents are.
+import { isRecord, parseJson, toText } from "./serialize.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -17,28 +16,41 @@ export interface WrittenDocument {
  * const [first] = writtenDocuments(result);
  * ```
  *
- * @param result the body that `execute` answered, or anything else with its `data`
- * @returns `[]` if `data` is not the answer of a `_bulk`
+ * @param result the body that `execute` resolved to, or anything else with its `data`
+ * @returns `[]` if `data` is not the response of a `_bulk`
  */
 export function writtenDocuments(result: { data: unknown }): WrittenDocument[] {
-  const written = itemsOf(result.data).filter(isWritten);
+  const written = itemsOf(result.data).filter((item) => itemFailure(item) === undefined);
   return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
 }
 
-/** Why a run failed although Kibana answered with a 2xx. `documents` is how many it had to write, if they are known. */
-export function problemOf(run: object, documents: number | undefined): string | undefined {
-  const { status, message, service_message, data } = run as Readonly<Record<string, unknown>>;
-  if (status !== "ok")
-    return [message, service_message].filter(Boolean).map(words).join(": ") || `status ${words(status)}`;
+/** Why a run failed. */
+export interface RunFailure {
+  /** For the error's message. */
+  message: string;
+  /** What Kibana or Elasticsearch said, unchanged, to find a hint. */
+  said: string;
+}
+
+/**
+ * `status: "ok"` alone is not trusted: Kibana 8.4 to 8.10 reports it whatever Elasticsearch said about the documents.
+ *
+ * @param documents `params.documents` of the run; undefined for other connector types, whose `data` is not checked
+ */
+export function runFailure(run: Readonly<Record<string, unknown>>, documents: unknown): RunFailure | undefined {
+  const { status, message, service_message, data } = run;
+  if (status !== "ok") {
+    const parts = [message, service_message].filter(Boolean).map(toText);
+    return { message: parts.join(": ") || `status ${toText(status)}`, said: parts.at(-1) ?? "" };
+  }
   if (documents === undefined) return undefined;
-  // `status: "ok"` alone is not trusted: Kibana 8.4 to 8.10 says so whatever Elasticsearch answered.
   const items = itemsOf(data);
-  if (items.length !== documents) return "Kibana says ok, but not that the documents were written";
-  const refused = items.filter((item) => !isWritten(item));
-  if (refused.length === 0 && !Object(data).errors) return undefined;
-  const { type, reason } = Object(refused.find(({ error }) => error)?.error) as Readonly<Record<string, unknown>>;
-  const first = reason ? [type, reason].filter(Boolean).map(words).join(": ") : "no reason given";
-  return `Kibana says ok, but Elasticsearch refused ${refused.length} of ${documents} documents: ${first}`;
+  const list = Array.isArray(documents) ? documents : parseJson(documents); // Kibana accepts JSON text, too
+  const expected = Array.isArray(list) ? list.length : items.length;
+  const failures = items.map(itemFailure).filter((failure) => failure !== undefined);
+  if (failures.length === 0 && items.length === expected) return undefined;
+  const said = failures[0] ?? `the response lists ${items.length} of ${expected} documents`;
+  return { message: `Kibana says ok, but not every document was written: ${said}`, said };
 }
 
 type Item = Readonly<Record<string, unknown>>;
@@ -49,7 +61,11 @@ function itemsOf(data: unknown): readonly Item[] {
   return data.items.map((item) => Object(Object(item).create ?? Object(item).index));
 }
 
-function isWritten({ _index, _id, status, error }: Item): boolean {
-  const hasName = typeof _index === "string" && _index !== "" && typeof _id === "string" && _id !== "";
-  return typeof status === "number" && status >= 200 && status < 300 && !error && hasName;
+/** Why a document was not written to its index. */
+function itemFailure({ _index, _id, status, error, result, failure_store }: Item): string | undefined {
+  if (error) return [Object(error).type, Object(error).reason].filter(Boolean).map(toText).join(": ") || toText(error);
+  if (failure_store === "used") return "failure_store: the document did not fit, so the data stream put it aside";
+  if (result === "noop") return "noop: an ingest pipeline dropped the document";
+  const isNamed = typeof _index === "string" && _index !== "" && typeof _id === "string" && _id !== "";
+  return isNamed && (status === 200 || status === 201) ? undefined : `status ${toText(status)}`;
 }

@@ -1,74 +1,61 @@
-// Turns a call into a request, and its answer into a body or an error.
-import type { Connections } from "./connections.ts";
-import type { Answer } from "./errors.ts";
-import { exchange, type Request } from "./exchange.ts";
-import { answerError, brokenError, runError } from "./failures.ts";
-import { checkHeaders, checkSignal, checkTimeout, type RequestOptions, type Settings } from "./options.ts";
+// One call: headers out; the body, or an error, back.
+import { type DispatcherLike, exchange, type HttpRequest } from "./exchange.ts";
+import { connectionError, responseError, runError } from "./failures.ts";
+import { checkSignal, checkTimeout, lowerCase, type RequestOptions, type Settings } from "./options.ts";
+import type { RunFailure } from "./runs.ts";
+import { parseJson } from "./serialize.ts";
 
-/** What every call answers. */
-export interface KibanaResponse<Body> extends Answer {
+/** What every method resolves to. */
+export interface KibanaResponse<Body> {
   body: Body;
-}
-
-/** A call of the API, and what has to come back. */
-export interface Call<Body> {
-  method: Request["method"];
-  /** Below `/api/actions`, encoded. */
-  path: string;
-  /** JSON. */
-  body?: string;
-  /** Whether this is the body that the API answers. It is undefined if the status is 204. */
-  accepts: (body: unknown) => body is Body;
-  /** Why a run failed, if it did. */
-  problemOf?: (run: Body) => string | undefined;
+  statusCode: number;
+  /** Names in lower case. */
+  headers: Record<string, string | string[] | undefined>;
 }
 
 export class Transport {
   readonly #settings: Settings;
-  readonly #connections: Connections;
-  /** What every request of a method carries. */
-  readonly #headers: Readonly<Record<Request["method"], Record<string, string>>>;
+  readonly #dispatcher: DispatcherLike;
+  /** Built once per client, because merging headers for each call is slow. */
+  readonly #headers: Readonly<Record<HttpRequest["method"], Record<string, string>>>;
 
-  constructor(settings: Settings, connections: Connections) {
+  constructor(settings: Settings, dispatcher: DispatcherLike) {
     const read = settings.headers;
     const write = { ...read, "kbn-xsrf": "true" };
     const send = { ...write, "content-type": "application/json" };
     this.#headers = { GET: read, DELETE: write, POST: send, PUT: send };
     this.#settings = settings;
-    this.#connections = connections;
+    this.#dispatcher = dispatcher;
   }
 
-  async request<Body>(call: Call<Body>, options?: RequestOptions): Promise<KibanaResponse<Body>> {
+  /**
+   * @param path below `/api/actions`, encoded
+   * @param check what is wrong with a body, or why a run failed; undefined if the call succeeded. The body of a 204 is undefined
+   * @param body JSON
+   */
+  async request<Body>(
+    method: HttpRequest["method"],
+    path: string,
+    check: (body: unknown) => string | RunFailure | undefined,
+    options: RequestOptions = {},
+    body: string | null = null,
+  ): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const timeout = checkTimeout(options?.requestTimeout, this.#settings.timeout);
-    const signal = checkSignal(options?.signal);
-    const { method, body = null } = call;
-    const request: Request = {
-      origin,
-      path: `${prefix}/api/actions${call.path}`,
-      method,
-      headers: { ...this.#headers[method], ...(options?.headers && checkHeaders(options.headers)) },
-      body,
-    };
+    const timeout = checkTimeout(options.requestTimeout ?? this.#settings.timeout);
+    const signal = options.signal && checkSignal(options.signal);
+    const own = this.#headers[method];
+    const headers = options.headers ? { ...own, ...lowerCase(options.headers) } : own;
+    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
-    const ending = await exchange(this.#connections, request, timeout, signal);
-    if ("error" in ending) throw brokenError(request, ending, timeout);
-    const { statusCode, text } = ending;
+    const response = await exchange(this.#dispatcher, request, timeout, signal);
+    if ("error" in response) throw connectionError(request, response, timeout);
+    const { statusCode, text } = response;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
-    const content = statusCode === 204 ? undefined : parse(text);
-    const isComplete = statusCode >= 200 && statusCode < 300 && text !== undefined;
-    if (!isComplete || !call.accepts(content)) throw answerError(request, ending, content);
-    const problem = call.problemOf?.(content);
-    if (problem !== undefined) throw runError(request, ending, Object(content), problem);
-    return { body: content, statusCode, headers: ending.headers };
-  }
-}
-
-/** The value of JSON, or the text itself if it is not JSON. */
-function parse(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return text;
+    const content = statusCode === 204 ? undefined : parseJson(text);
+    if (statusCode < 200 || statusCode > 299) throw responseError(request, response, content);
+    const fault = text === undefined ? "it is longer than 64 MiB" : check(content);
+    if (typeof fault === "string") throw responseError(request, response, content, `the body is not valid: ${fault}`);
+    if (fault !== undefined) throw runError(request, response, content, fault);
+    return { body: content as Body, statusCode, headers: response.headers };
   }
 }

@@ -7,8 +7,8 @@ import { describe, it, type TestContext } from "node:test";
 import { pathToFileURL } from "node:url";
 import { KibanaClient, type RequestOptions, TimeoutError } from "kbn-connectors";
 import { Agent } from "undici";
-import { bundle } from "./child.ts";
-import { sendJson, serve } from "./server.ts";
+import { bundle } from "./support/child.ts";
+import { sendJson, serve } from "./support/server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
 

@@ -13,7 +13,7 @@ import {
 } from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
 import { versions } from "./sandbox/versions.ts";
-import { begin, idsIn, sendJson, serve } from "./server.ts";
+import { begin, idsIn, sendJson, serve } from "./support/server.ts";
 
 const cloudId = `my-deployment:${Buffer.from("eu-west-1.aws.found.io$es1$kb1").toString("base64")}`;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { inspect } from "node:util";
 import { KibanaClient, TimeoutError } from "kbn-connectors";
-import { failure } from "./server.ts";
+import { failure } from "./support/server.ts";
 
 it("a connection that is not accepted is a TimeoutError long before requestTimeout: nothing was applied", async () => {
   const unanswered = { lookup: () => {} };

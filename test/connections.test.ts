@@ -10,14 +10,14 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { ConnectionError, KibanaClient, type TlsOptions } from "kbn-connectors";
 import { EnvHttpProxyAgent, ProxyAgent } from "undici";
-import { bundle, startChild } from "./child.ts";
-import { controller, dispatching, failure, listen, serve } from "./server.ts";
+import { bundle, startChild } from "./support/child.ts";
+import { controller, dispatching, failure, listen, serve } from "./support/server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
 const password = "hunter2-correct-horse";
 const auth = { username: "elastic", password };
 const library = pathToFileURL(bundle("src/index.ts"));
-const path = (name: string) => fileURLToPath(new URL(`../test/tls/${name}`, import.meta.url));
+const path = (name: string) => fileURLToPath(new URL(`../test/support/tls/${name}`, import.meta.url));
 const pem = (name: string) => readFileSync(path(name), "utf8");
 const identity = { cert: pem("server.crt"), key: pem("worthless.key") };
 const ca = pem("ca.crt");

@@ -5,9 +5,9 @@ import { join, resolve } from "node:path";
 import { before, describe, it } from "node:test";
 import { buildSync } from "esbuild";
 import * as surface from "kbn-connectors";
-import { startChild, temporaryFolder } from "./child.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
-import { begin } from "./server.ts";
+import { startChild, temporaryFolder } from "./support/child.ts";
+import { begin } from "./support/server.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
@@ -145,7 +145,7 @@ describe("the code", () => {
   it("of the recipes runs", async (t) => {
     const sandbox = await begin(t);
     const folder = projectWithRecipes();
-    cpSync(join(root, "test/tls/ca.crt"), join(folder, "ca.crt"));
+    cpSync(join(root, "test/support/tls/ca.crt"), join(folder, "ca.crt"));
     const imports = recipes.map(
       ({ line }) =>
         `await import("./line-${line}.js").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { runInNewContext } from "node:vm";
 import { KibanaClient } from "kbn-connectors";
-import { failure, serve } from "./server.ts";
+import { failure, serve } from "./support/server.ts";
 
 /** Runs a connector with these documents, and gives what arrives. */
 async function send(t: Parameters<typeof serve>[0], ...documents: object[]): Promise<string> {

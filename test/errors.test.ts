@@ -12,7 +12,7 @@ import {
   ResponseError,
 } from "kbn-connectors";
 import { Agent, interceptors } from "undici";
-import { begin, controller, dispatching, failure, sendJson, serve } from "./server.ts";
+import { begin, controller, dispatching, failure, sendJson, serve } from "./support/server.ts";
 
 const classes: Record<string, unknown> = surface;
 

@@ -1,8 +1,8 @@
 // The example tells the truth: killed or failing at any request, what it says about what is left agrees with what is there.
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { type Child, compile, startChild, temporaryFolder } from "./child.ts";
 import { type Answer, type Exchange, startSandbox } from "./sandbox/sandbox.ts";
+import { type Child, compile, startChild, temporaryFolder } from "./support/child.ts";
 
 const example = compile("examples/simple-index-connector.ts");
 const empty = temporaryFolder();

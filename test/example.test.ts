@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Child, compile, type Finished, startChild, temporaryFolder } from "./child.ts";
 import { type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
+import { type Child, compile, type Finished, startChild, temporaryFolder } from "./support/child.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const example = join(root, "examples/simple-index-connector.ts");

@@ -13,7 +13,7 @@ import {
   type RequestOptions,
   type ResponseError,
 } from "kbn-connectors";
-import { listen } from "./server.ts";
+import { listen } from "./support/server.ts";
 
 const secrets = {
   password: "hunter2-correct-horse",
@@ -56,7 +56,7 @@ interface Fault {
   check?: (error: KibanaError) => void;
 }
 
-const certificate = (name: string) => readFileSync(new URL(`../test/tls/${name}`, import.meta.url));
+const certificate = (name: string) => readFileSync(new URL(`../test/support/tls/${name}`, import.meta.url));
 const key = certificate("worthless.key");
 
 type Answer = (socket: Socket, request: string) => void;

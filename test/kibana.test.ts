@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, it } from "node:test";
-import { bundle, compile, startChild, temporaryFolder } from "./child.ts";
 import { versions } from "./sandbox/versions.ts";
-import { begin } from "./server.ts";
+import { bundle, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { begin } from "./support/server.ts";
 
 /** A repository that has nothing but the example: as a bundle, which node can run without tsx, and that starts fast. */
 const root = temporaryFolder();

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { before, describe, it } from "node:test";
-import { npm, startChild, temporaryFolder } from "./child.ts";
-import { begin } from "./server.ts";
+import { npm, startChild, temporaryFolder } from "./support/child.ts";
+import { begin } from "./support/server.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const folder = temporaryFolder();

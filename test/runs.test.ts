@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import { ConnectorExecutionError, KibanaClient, writtenDocuments } from "kbn-connectors";
 import { versions } from "./sandbox/versions.ts";
-import { begin, failure, idsIn, serve } from "./server.ts";
+import { begin, failure, idsIn, serve } from "./support/server.ts";
 
 const item = { create: { _index: "i", _id: "1", status: 201 } };
 const refused = { create: { status: 400, error: { type: "mapper_parsing_exception", reason: "failed to parse" } } };

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import { type Child, compile, startChild } from "./child.ts";
+import { type Child, compile, startChild } from "./support/child.ts";
 
 const program = compile("test/sandbox/main.ts", "program.mjs");
 

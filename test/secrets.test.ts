@@ -10,7 +10,7 @@ import {
   type ResponseError,
 } from "kbn-connectors";
 import { MockAgent } from "undici";
-import { controller, dispatching, failure, sendJson, serve } from "./server.ts";
+import { controller, dispatching, failure, sendJson, serve } from "./support/server.ts";
 
 const password = "hunter2-correct-horse";
 const encoded = Buffer.from(`id:${password}`).toString("base64");

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { it } from "node:test";
 import { type Actions, type Connector, KibanaClient, type KibanaClientOptions, writtenDocuments } from "kbn-connectors";
 import { Agent, MockAgent } from "undici";
-import { startChild, temporaryFolder } from "./child.ts";
+import { startChild, temporaryFolder } from "./support/child.ts";
 
 declare module "kbn-connectors" {
   interface ConnectorTypes {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { npm } from "../child.ts";
+import { npm } from "../support/child.ts";
 import { measureCalls } from "./calls.ts";
 import { answerOf, root, run, start } from "./children.ts";
 import { measureSizes } from "./sizes.ts";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, it, type TestContext } from "node:test";
 import { ConnectorExecutionError, type IndexConfig, writtenDocuments } from "kbn-connectors";
-import { startChild } from "../child.ts";
 import { startSandbox } from "../sandbox/sandbox.ts";
-import { begin } from "../server.ts";
+import { startChild } from "../support/child.ts";
+import { begin } from "../support/server.ts";
 
 const { origin, username, password } = new URL(process.env.REAL_ELASTICSEARCH ?? "http://set-REAL_ELASTICSEARCH");
 const headers = { authorization: `Basic ${btoa(`${username}:${password}`)}`, "content-type": "application/json" };

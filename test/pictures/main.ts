@@ -1,8 +1,8 @@
 // Draws the README's picture from what really ran: `npm run pictures`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { startChild } from "../child.ts";
 import { startSandbox } from "../sandbox/sandbox.ts";
+import { startChild } from "../support/child.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const docs = join(root, "docs");

@@ -5,9 +5,9 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from "nod
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { inspect } from "node:util";
-import { type Dispatching, KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
+import { type DispatcherLike, KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
 import type { Dispatcher } from "undici";
-import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
+import { type Sandbox, type SandboxOptions, startSandbox } from "../sandbox/sandbox.ts";
 
 /** A request as it stood on the wire. */
 export interface Request {
@@ -57,7 +57,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 }
 
 /** A dispatcher that sends nothing, and reports to the client what undici itself never would. */
-export function dispatching(report: (handler: Required<Dispatcher.DispatchHandler>) => void): Dispatching {
+export function dispatching(report: (handler: Required<Dispatcher.DispatchHandler>) => void): DispatcherLike {
   return {
     dispatch(_options, handler) {
       report(handler as Required<Dispatcher.DispatchHandler>);

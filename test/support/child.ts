@@ -3,11 +3,11 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { after } from "node:test";
 import { buildSync } from "esbuild";
 
-const root = resolve(import.meta.dirname, "..");
+const root = process.cwd(); // npm starts scripts where package.json is
 
 export interface Finished {
   /** null if a signal ended it. */

@@ -1,0 +1,76 @@
+// Credentials: checked and encoded on the way out, masked on the way back.
+import { ConfigurationError } from "./errors.ts";
+import type { HttpRequest } from "./exchange.ts";
+import { parseJson, toLine, toText } from "./serialize.ts";
+
+/** Credentials: one of these three, as in @elastic/elasticsearch. */
+export type Auth =
+  | { username: string; password: string }
+  /**
+   * In any form in which Elasticsearch or Kibana shows a key: encoded, `id:api_key`, `{ id, api_key }`, or the JSON of
+   * Elasticsearch's response. A leading `ApiKey ` and white space are dropped.
+   */
+  | { apiKey: string | { id: string; api_key: string } }
+  /** An access token of Elasticsearch, or a service account's token. */
+  | { bearer: string };
+
+/** The value of the header `Authorization`. */
+export function encodeAuth(auth: Auth): string {
+  if (
+    !/^(apiKey|bearer|password,username)$/.test(
+      Object.keys({ ...auth })
+        .sort()
+        .join(),
+    )
+  )
+    throw new ConfigurationError("auth: must be one of { username, password }, { apiKey } and { bearer }.");
+  for (const [name, value] of Object.entries(auth))
+    if (!value)
+      throw new ConfigurationError(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
+  if ("apiKey" in auth) return `ApiKey ${encodeApiKey(auth.apiKey)}`;
+  if ("bearer" in auth)
+    return `Bearer ${toText(auth.bearer)
+      .replace(/^\s*Bearer\s+/i, "")
+      .trim()}`;
+  return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
+}
+
+/** The API key as its header has it: base64 of `id:api_key`. `name` is for the message. */
+export function encodeApiKey(apiKey: string | { id: string; api_key: string }, name = "auth.apiKey"): string {
+  const { id, api_key } = Object(parseJson(apiKey));
+  const text = id && api_key ? `${id}:${api_key}` : toText(apiKey).replace(/^\s*ApiKey\s|\s+/gi, "");
+  if (/^[^:{]+:[^:]+$/.test(text)) return Buffer.from(text).toString("base64");
+  // A key of Elastic Cloud (essu_...) is sent as it is.
+  if (/^essu_./.test(text) || (/^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(decode(text)))) return text;
+  throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
+}
+
+/** Shorter ones are too likely to be ordinary words. */
+const shortestSecret = 8;
+
+/**
+ * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
+ * strings in a connector's `secrets`; as they are, on one line, in JSON, and in JSON within JSON.
+ */
+export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
+  const { authorization = "" } = headers;
+  const token = authorization.replace(/^\S+\s+/, "");
+  const password = decode(token).replace(/^[^:]*:/, "");
+  const secrets = [authorization, token, decode(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
+  const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
+  const forms = secrets
+    .filter(({ length }) => length >= shortestSecret)
+    .flatMap((secret) => [secret, toLine(secret), inJson(secret), inJson(inJson(secret))])
+    .sort((a, b) => b.length - a.length);
+  return (text) => forms.reduce((masked, form) => masked.replaceAll(form, "[redacted]"), text);
+}
+
+function stringsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return value instanceof Object ? Object.values(value).flatMap(stringsIn) : [];
+}
+
+/** The text behind base64. */
+export function decode(base64: string): string {
+  return Buffer.from(base64, "base64").toString();
+}
