@@ -67,13 +67,15 @@ describe("an ESM project", () => {
 console.log(process.moduleLoadList.includes("NativeModule http"));
 const client = new KibanaClient({ node: "http://localhost" });
 await client.actions.getAll({ signal: AbortSignal.abort("mine") }).catch(console.log);
-await client.actions.getAll().catch(({ name, message, outcome }) => console.log(name, outcome, message));
+await client.actions.getAll().catch((error) => console.log(error.outcome, error.message, error.hint));
 await client.close();`;
     const cwd = project("alone", { "main.mjs": main });
     for (const name of ["@elastic", "dotenv", "undici"]) rmSync(join(cwd, "node_modules", name));
     const stdout = await run(cwd, ["main.mjs"]);
-    assert.match(stdout, /^false\nmine\nConfigurationError not-applied undici cannot be loaded: .*'undici'/);
-    assert.match(stdout, / Install kbn-connectors again, with its dependencies\.\n$/);
+    assert.match(
+      stdout,
+      /^false\nmine\nnot-applied undici cannot be loaded: .*'undici'.* Install kbn-connectors again/,
+    );
   });
 
   const calling = `import { KibanaClient } from "kbn-connectors";
