@@ -1,22 +1,22 @@
 // Creates an .index connector, writes a document, verifies both, and asks whether to delete the
-// connector. Run it: npx tsx simple-index-connector.ts   (unattended: echo y | npx tsx ...)
-// It uses start-local, or KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and KIBANA_PASSWORD), and
-// ELASTICSEARCH_URL to read the document back, from the environment or .env. Exit code 1: failed.
+// connector; the document stays. Run: npx tsx simple-index-connector.ts, or: echo y | npx tsx ...
+// It finds start-local by itself. Otherwise, set KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and
+// KIBANA_PASSWORD), and ELASTICSEARCH_URL to read the document back. Exit code 1 means a failure.
 import assert from "node:assert/strict";
-import { Client } from "@elastic/elasticsearch";
+import { Client as ElasticsearchClient } from "@elastic/elasticsearch";
 import { KibanaClient, KibanaError, NotFoundError, writtenDocuments } from "kbn-connectors";
-import { type Config, loadConfig } from "kbn-connectors/config";
+import { loadConfig, type Config as Settings } from "kbn-connectors/config";
 
 const index = "miconnectedindex"; // Elasticsearch creates it with the first document
 const logEntry = { message: "Hello from Kibana connector!", level: "INFO", service: "example-app" };
 
 async function main() {
-  // In your script: new KibanaClient({ node: "http://localhost:5601", auth: { apiKey: "..." } })
   const settings = loadConfig();
-  const client = new KibanaClient(settings.kibana);
-  showSettings(settings, client.url);
+  // In your script: new KibanaClient({ node: "http://localhost:5601", auth: { apiKey: "..." } })
+  const kibana = new KibanaClient(settings.kibana);
+  showSettings(settings, kibana.url);
 
-  // 1. Create the connector
+  // 1. Create the connector (Kibana's API calls connectors "actions")
   console.log("\nCreating index connector...");
   const name = "My Connected Index Connector"; // need not be unique
   const config = {
@@ -24,72 +24,72 @@ async function main() {
     refresh: true, // searches find the document immediately
     executionTimeField: "@timestamp", // Kibana adds this field: the time of the run
   };
-  const { id } = (await client.actions.create({ name, connector_type_id: ".index", config })).body;
+  const created = await kibana.actions.create({ name, connector_type_id: ".index", config });
+  const { id } = created.body;
   console.log(`✓ Created connector: ${id}`);
 
   try {
     // 2. Write a document. If Elasticsearch refuses it, Kibana answers HTTP 200, but execute()
-    // rejects. It never retries, because a retry could write the document twice.
+    // rejects. execute() never retries, because a retry could write the document twice.
     console.log("\nWriting document to index...");
-    const { body: run } = await client.actions.execute({ id, params: { documents: [logEntry] } });
+    const { body: run } = await kibana.actions.execute({ id, params: { documents: [logEntry] } });
     console.log(`✓ Document written successfully\n  Status: ${run.status}`);
 
-    // 3. Verify both: a newer Kibana or an ingest pipeline may add fields to those that were sent
-    const { body: found } = await client.actions.get({ id });
-    assert.deepEqual(found, { ...found, name, config: { ...found.config, ...config } });
-    console.log(`✓ Connector verified: ${found.name}`);
-    for (const written of writtenDocuments(run)) await verifyDocument(settings, written);
+    // 3. Verify both: overwriting what is stored with what was sent must not change it
+    const { body: connector } = await kibana.actions.get({ id });
+    assert.deepEqual(connector, { ...connector, name, config: { ...connector.config, ...config } });
+    console.log(`✓ Connector verified: ${connector.name}`);
+    for (const doc of writtenDocuments(run)) await verifyDocument(settings, doc);
     console.log(`\n🎉 Success! Check your '${index}' index in Elasticsearch.`);
     console.log(`   Connector ID: ${id}`);
-    console.log(`   Kibana Dev Tools: ${client.url}/app/dev_tools#/console`);
+    console.log(`   Kibana Dev Tools: ${kibana.url}/app/dev_tools#/console`);
     console.log(`   Try this query: GET ${index}/_search`);
   } catch (error) {
-    reportFailure(error); // and clean up all the same
+    reportFailure(error); // sets exit code 1; the cleanup follows all the same
   }
 
   // 4. Clean up
   console.log(`\nConnector '${name}' was created for this example.`);
   if (!(await ask("Delete the connector? (y/N): "))) return console.log(`Connector kept: ${id}`);
   try {
-    await client.actions.delete({ id });
+    await kibana.actions.delete({ id });
     console.log("✓ Connector deleted");
   } catch (error) {
-    await checkDeletion(client, id, error);
+    // Perhaps only the response was lost. Then the connector is gone: NotFoundError.
+    const isGone = await kibana.actions.get({ id }).then(
+      () => false,
+      (e) => e instanceof NotFoundError,
+    );
+    if (isGone) return console.log("✓ Connector deleted (confirmed)");
+    console.log(`Connector kept, as far as is known: ${id}`);
+    throw error; // reported on the last line
   }
 }
 
-function showSettings({ kibana: { auth }, credentialsFrom, warnings }: Config, url: string) {
+function showSettings({ kibana: { auth }, credentialsFrom, warnings }: Settings, url: string) {
   const kind = auth && ("apiKey" in auth ? "API key" : "Basic authentication");
   console.log(`📊 Kibana Configuration:\n   URL: ${url}\n   Auth: ${kind ?? "none"}`);
   if (credentialsFrom) console.log(`   🔐 Credentials detected from ${credentialsFrom}`);
   for (const warning of warnings) console.log(`   ⚠ ${warning}`);
 }
 
-async function verifyDocument({ elasticsearch }: Config, at: { index: string; id: string }) {
+async function verifyDocument({ elasticsearch }: Settings, doc: { index: string; id: string }) {
   if (!elasticsearch) return console.log("- Document not read back: ELASTICSEARCH_URL is not set.");
-  const { _source } = await new Client({ ...elasticsearch, maxRetries: 0 }).get(at).catch((e) => {
+  const client = new ElasticsearchClient({ ...elasticsearch, maxRetries: 0 });
+  const { _source } = await client.get(doc).catch((e) => {
     throw new Error(`Written, but not readable at ELASTICSEARCH_URL ${elasticsearch.node}: ${e}`);
   });
   assert.deepEqual(_source, { ...Object(_source), ...logEntry });
-  console.log(`✓ Document verified: ${at.index}/_doc/${at.id}`);
+  console.log(`✓ Document verified: ${doc.index}/_doc/${doc.id}`);
 }
 
 async function ask(question: string): Promise<boolean> {
   process.stdout.write(question);
   const { value = "" } = await process.stdin.setEncoding("utf8")[Symbol.asyncIterator]().next();
+  const answer = value.split("\n")[0].trim(); // "", which counts as no, at the end of the input
   process.stdin.destroy();
-  if (!process.stdin.isTTY || value === "") console.log(value.trim()); // ends the question's line
-  return /^\s*y(es)?\s*$/i.test(value); // the end of the input counts as no
-}
-
-async function checkDeletion(client: KibanaClient, id: string, failure: unknown) {
-  try {
-    await client.actions.get({ id });
-  } catch (error) {
-    if (error instanceof NotFoundError) return console.log("✓ Connector deleted (confirmed)");
-  }
-  console.log(`Connector kept, as far as is known: ${id}`);
-  throw failure;
+  if (!process.stdin.isTTY || value === "") console.log(answer); // ends the question's line
+  return /^y(es)?$/i.test(answer);
 }
 
 function reportFailure(error: unknown) {

@@ -1,14 +1,5 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
-import type {
-  Connector,
-  ConnectorId,
-  ConnectorType,
-  ConnectorTypes,
-  CreateRequest,
-  ExecuteRequest,
-  ExecuteResult,
-  UpdateRequest,
-} from "./connector-types.ts";
+import type * as types from "./connector-types.ts";
 import { type RequestOptions, refuse } from "./options.ts";
 import { runFailure } from "./runs.ts";
 import { isRecord, serialize, toText } from "./serialize.ts";
@@ -34,13 +25,13 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<const Type extends keyof ConnectorTypes | (string & {})>(
-    request: CreateRequest<Type>,
+  async create<const Type extends keyof types.ConnectorTypes | (string & {})>(
+    request: types.CreateRequest<Type>,
     options?: RequestOptions,
-  ): Promise<KibanaResponse<Connector<Type>>> {
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id, ...body } = checkRequest(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    return await this.#transport.request("POST", path, connectorFault(id), options, serialize(body));
+    return await this.#transport.request("POST", path, connectorChecker(id), options, serialize(body));
   }
 
   /**
@@ -49,19 +40,19 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async get<Type extends string = string>(
-    request: { id: ConnectorId<Type> },
+    request: { id: types.ConnectorId<Type> },
     options?: RequestOptions,
-  ): Promise<KibanaResponse<Connector<Type>>> {
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id } = checkRequest(request);
-    return await this.#transport.request("GET", connectorPath(id), connectorFault(id), options);
+    return await this.#transport.request("GET", connectorPath(id), connectorChecker(id), options);
   }
 
   /**
    * "Get all connectors": `GET /api/actions/connectors`. Those of this space and the preconfigured ones, sorted by name. At
    * most 10 000, not paged.
    */
-  async getAll(options?: RequestOptions): Promise<KibanaResponse<Connector[]>> {
-    return await this.#transport.request("GET", "/connectors", listFault, options);
+  async getAll(options?: RequestOptions): Promise<KibanaResponse<types.Connector[]>> {
+    return await this.#transport.request("GET", "/connectors", checkList, options);
   }
 
   /**
@@ -73,11 +64,11 @@ export class Actions {
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(
-    request: UpdateRequest<Type>,
+    request: types.UpdateRequest<Type>,
     options?: RequestOptions,
-  ): Promise<KibanaResponse<Connector<Type>>> {
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id, ...body } = checkRequest(request);
-    return await this.#transport.request("PUT", connectorPath(id), connectorFault(id), options, serialize(body));
+    return await this.#transport.request("PUT", connectorPath(id), connectorChecker(id), options, serialize(body));
   }
 
   /**
@@ -88,8 +79,8 @@ export class Actions {
    */
   async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
     const { id } = checkRequest(request);
-    const fault = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    return await this.#transport.request("DELETE", connectorPath(id), fault, options);
+    const check = (body: unknown) => (body === undefined ? undefined : "204 was expected");
+    return await this.#transport.request("DELETE", connectorPath(id), check, options);
   }
 
   /**
@@ -107,15 +98,15 @@ export class Actions {
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(
-    request: ExecuteRequest<Type>,
+    request: types.ExecuteRequest<Type>,
     options?: RequestOptions,
-  ): Promise<KibanaResponse<ExecuteResult<Type>>> {
+  ): Promise<KibanaResponse<types.ExecuteResult<Type>>> {
     const { id, params } = checkRequest(request);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${connectorPath(id)}/_execute`;
-    const runFault = fieldFault({ connector_id: id, status: undefined });
-    const fault = (body: unknown) => runFault(body) ?? runFailure(Object(body), Object(params).documents);
-    return await this.#transport.request("POST", path, fault, options, serialize({ params }));
+    const checkRun = fieldChecker({ connector_id: id, status: undefined });
+    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), Object(params).documents);
+    return await this.#transport.request("POST", path, check, options, serialize({ params }));
   }
 
   /**
@@ -126,10 +117,10 @@ export class Actions {
   async listTypes(
     filter: { feature_id?: string } = {},
     options?: RequestOptions,
-  ): Promise<KibanaResponse<ConnectorType[]>> {
+  ): Promise<KibanaResponse<types.ConnectorType[]>> {
     const { feature_id } = checkRequest(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    return await this.#transport.request("GET", `/connector_types${query}`, listFault, options);
+    return await this.#transport.request("GET", `/connector_types${query}`, checkList, options);
   }
 }
 
@@ -145,16 +136,16 @@ function connectorPath(id: string): string {
   refuse(`id: ${toText(id)} is no connector's id, which is a string, and neither empty nor "." or "..".`);
 }
 
-function connectorFault(id: string | undefined) {
-  return fieldFault({ id, connector_type_id: undefined });
+function connectorChecker(id: string | undefined) {
+  return fieldChecker({ id, connector_type_id: undefined });
 }
 
-function listFault(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map(fieldFault({ id: undefined })).find(Boolean) : "it is no list";
+function checkList(body: unknown): string | undefined {
+  return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "it is no list";
 }
 
-/** Finds a field that is not a string in a body, or does not have the value that it must have. */
-function fieldFault(fields: Readonly<Record<string, string | undefined>>) {
+/** Makes a check: each field of a body must be a string and, if a value is given here, have it. */
+function fieldChecker(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
     for (const name in fields) {
       const value: unknown = Object(body)[name];

@@ -15,7 +15,8 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections stay open between calls, and do not keep the process alive. Opening one does, for at most 10 seconds.
+ * Connections stay open between calls. An idle connection does not keep the process alive. One that is being opened does, for
+ * at most 10 seconds.
  */
 export class KibanaClient {
   /** The connectors API. */

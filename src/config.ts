@@ -19,11 +19,10 @@ export interface Config {
 }
 
 /** A variable that is set: its value, the place where it is set, and what a message calls it. */
-interface Variable {
-  value: string;
-  from: string;
-  name: string;
-}
+type Variable = Readonly<Record<"value" | "from" | "name", string>>;
+
+const ownNames =
+  /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE|LOCAL_(URL|PORT))|ELASTICSEARCH_URL|ES_LOCAL_(DIR|URL|PORT|API_KEY|PASSWORD))$/;
 
 type Variables = Readonly<Record<string, Variable | undefined>>;
 type Values = Readonly<Record<string, string | undefined>>;
@@ -38,8 +37,8 @@ interface Found {
  * Finds Kibana and Elasticsearch. The first of these sources that has any of its variables is used:
  *
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence, variable by variable, but a user name and a
- *    password from both places are combined only if neither place has both. The same credentials go to Elasticsearch.
+ *    or in `.env` of the working directory. The environment takes precedence, variable by variable. A user name and a
+ *    password from different places are refused if one of the places has both. The same credentials go to Elasticsearch.
  * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
  *    directory or of one of its parents. Only addresses on this machine are accepted.
  * 3. `http://localhost:5601` without credentials.
@@ -89,6 +88,7 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
 function startLocal(named: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
   const folder = named ? resolve(cwd, named.value) : findStartLocal(resolve(cwd));
   if (folder === undefined) return undefined;
+  if (named && !existsSync(join(folder, ".env"))) refuse(`${named.name}: there is no .env in ${folder}.`);
   const files = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
   const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...files[0], ...files[1] };
   if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL) {
@@ -112,9 +112,9 @@ function findStartLocal(folder: string): string | undefined {
 
 /** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
 function localAddress(variables: Variables, prefix: string, usualPort: string): Variable {
-  const port = variables[`${prefix}_PORT`]?.value ?? usualPort;
-  const { value = `http://localhost:${port}`, ...rest } = variables[`${prefix}_URL`] ?? { name: prefix, from: prefix };
-  const address = { ...rest, value: value.replaceAll(`\${${prefix}_PORT}`, port) };
+  const port = variables[`${prefix}_PORT`] ?? { name: prefix, from: prefix, value: usualPort };
+  const url = variables[`${prefix}_URL`] ?? { ...port, value: `http://localhost:${port.value}` };
+  const address = { ...url, value: url.value.replaceAll(`\${${prefix}_PORT}`, port.value) };
   if (isLoopback(addressOf(address))) return address;
   refuse(`${address.name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
@@ -128,8 +128,7 @@ function authOf(key: Variable | undefined, username = "", password?: Variable): 
 function readVariables(cwd: string, file: string): Variables {
   const path = resolve(cwd, file);
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
-  if (/[\0\uFFFD]/.test(text))
-    refuse(`${path}: is not UTF-8 text (an old PowerShell writes UTF-16). Save it as UTF-8.`);
+  if (/[\0\uFFFD]/.test(text)) refuse(`${path}: is not UTF-8 (old PowerShells write UTF-16). Save it as UTF-8.`);
   return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text));
 }
 
@@ -137,7 +136,7 @@ function readVariables(cwd: string, file: string): Variables {
 function variablesOf(from: string, values: Values): Variables {
   const variables: Record<string, Variable> = {};
   for (const [key, value] of Object.entries(values))
-    if (/^(KIBANA|ELASTICSEARCH|ES_LOCAL)_/.test(key) && value?.trim()) {
+    if (ownNames.test(key) && value?.trim()) {
       const name = `${key} (${from})`;
       if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
       variables[key] = { name, from, value };

@@ -4,7 +4,7 @@ import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
 import type { Settings } from "./options.ts";
 
-/** Milliseconds in which Kibana has to accept a connection: in all, and per address if its host has several. */
+/** Limits for connecting, in milliseconds: in all, and per address before the next one is tried. */
 const connectTimeouts = { timeout: 10_000, autoSelectFamilyAttemptTimeout: 2_500 };
 
 /** Dispatches to the caller's dispatcher, or to an Agent of its own, which the first call opens. */
@@ -47,8 +47,7 @@ async function loadAgent(): Promise<typeof Agent> {
   try {
     return (await import("undici")).Agent;
   } catch (cause) {
-    const hint =
-      'Install kbn-connectors again. If the program is bundled, keep undici out of it: external: ["undici"].';
+    const hint = 'Install kbn-connectors again. If you bundle, keep undici out: external: ["undici"].';
     throw new ConfigurationError(`undici cannot be loaded: ${(cause as Error).message}`, { cause, hint });
   }
 }

@@ -42,31 +42,30 @@ export interface IndexParams {
   indexOverride?: string | null;
 }
 
-/** Data of a run of an `.index` connector: the answer of Elasticsearch's `_bulk`. */
+/** Data of a run of an `.index` connector: the response of Elasticsearch's `_bulk`. */
 export interface IndexData {
   /** Milliseconds. */
   took: number;
-  /** Always false here: a run in which a document failed rejects. */
+  /** Whether Elasticsearch refused a document. */
   errors: boolean;
-  /** One a document, in order. */
+  /** One per document, in order. */
   items: IndexItem[];
 }
 
 /** What became of one document: under `create` from Kibana 8.4 on, under `index` before. */
-export interface IndexItem {
-  create?: IndexedDocument;
-  index?: IndexedDocument;
-}
+export type IndexItem = Partial<Record<"create" | "index", IndexedDocument>>;
 
 /** Where a document was written. */
 export interface IndexedDocument {
   /** The index itself, where the connector names an alias or a data stream. */
   _index: string;
   _id: string;
-  /** 201. */
+  /** 200 or 201. */
   status: number;
   _version?: number;
   result?: string;
+  /** Elasticsearch 9.1 and later. */
+  failure_store?: "used" | "not_enabled" | "failed" | "not_applicable_or_unknown";
   _seq_no?: number;
   _primary_term?: number;
 }
@@ -78,19 +77,16 @@ export interface ServerLogParams {
   level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
 }
 
-type Part = "config" | "secrets" | "params" | "data";
-type Fields<Type extends string, Name extends Part, Unknown> = Type extends keyof ConnectorTypes
-  ? ConnectorTypes[Type][Name]
-  : Unknown;
+/** What a connector type takes and returns; any objects if the type is not declared. */
+type FieldsOf<Type extends string, Config = object> = Type extends keyof ConnectorTypes
+  ? ConnectorTypes[Type]
+  : { config: Config; secrets: object; params: object; data: unknown };
 
-/** The `config` of a connector type; any object, where the type is not known. */
-export type ConfigOf<Type extends string> = Fields<Type, "config", object>;
-/** The `secrets` of a connector type. */
-export type SecretsOf<Type extends string> = Fields<Type, "secrets", object>;
-/** The `params` of a run. */
-export type ParamsOf<Type extends string> = Fields<Type, "params", object>;
-/** The `data` that a run gives. */
-export type DataOf<Type extends string> = Fields<Type, "data", unknown>;
+/** `config` or `secrets` of a request, optional if `{}` is a valid value. */
+type Field<Name extends "config" | "secrets", Type extends string> =
+  Record<never, never> extends FieldsOf<Type>[Name]
+    ? { [name in Name]?: FieldsOf<Type>[Name] }
+    : { [name in Name]: FieldsOf<Type>[Name] };
 
 declare const connectorType: unique symbol;
 
@@ -100,14 +96,14 @@ declare const connectorType: unique symbol;
  */
 export type ConnectorId<Type extends string = string> = string & { readonly [connectorType]?: Type };
 
-/** A connector as Kibana answers it. Newer versions may add fields. */
+/** A connector as Kibana returns it. Newer versions may add fields. */
 export interface Connector<Type extends string = string> {
   id: ConnectorId<Type>;
   /** Not unique. */
   name: string;
   connector_type_id: Type;
   /** With the defaults filled in. Absent on preconfigured connectors. */
-  config?: Fields<Type, "config", Record<string, unknown>>;
+  config?: FieldsOf<Type, Record<string, unknown>>["config"];
   /** Defined in kibana.yml: can be run, not changed. */
   is_preconfigured: boolean;
   is_missing_secrets?: boolean;
@@ -123,7 +119,7 @@ export interface Connector<Type extends string = string> {
   referenced_by_count?: number;
 }
 
-/** A connector type as `listTypes` answers it. Newer versions may add fields. */
+/** A connector type as `listTypes` returns it. Newer versions may add fields. */
 export interface ConnectorType {
   id: string;
   name: string;
@@ -135,18 +131,20 @@ export interface ConnectorType {
   supported_feature_ids?: string[];
   is_system_action_type?: boolean;
   is_deprecated?: boolean;
+  /** Where the type is defined. Kibana 9.4 and later; so are the fields below. */
+  source?: "yml" | "spec" | "stack";
+  sub_feature?: string;
+  description?: string;
+  is_experimental?: boolean;
+  allow_multiple_system_actions?: boolean;
 }
 
-/** The answer of a run that succeeded. */
+/** The result of a run that succeeded. */
 export interface ExecuteResult<Type extends string = string> {
   connector_id: string;
   status: "ok";
-  data: DataOf<Type>;
+  data: FieldsOf<Type>["data"];
 }
-
-/** `{ name: Value }`, optional if `{}` is a valid value. */
-type Field<Name extends string, Value> =
-  Record<never, never> extends Value ? { [name in Name]?: Value } : { [name in Name]: Value };
 
 /** What `create` takes. */
 export type CreateRequest<Type extends string = string> = {
@@ -159,8 +157,8 @@ export type CreateRequest<Type extends string = string> = {
    * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9`, and `-` between them. At most 36 characters. Default: Kibana makes one.
    */
   id?: string;
-} & Field<"config", ConfigOf<Type>> &
-  Field<"secrets", SecretsOf<Type>>;
+} & Field<"config", Type> &
+  Field<"secrets", Type>;
 
 /** What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. */
 export type UpdateRequest<Type extends string = string> = {
@@ -168,11 +166,11 @@ export type UpdateRequest<Type extends string = string> = {
   name: string;
   /** Cannot be changed, so it must not be sent: pick `id`, `name` and `config` from a connector that you read. */
   connector_type_id?: never;
-} & Field<"config", ConfigOf<Type>> &
-  Field<"secrets", SecretsOf<Type>>;
+} & Field<"config", Type> &
+  Field<"secrets", Type>;
 
 /** What `execute` takes. */
 export interface ExecuteRequest<Type extends string = string> {
   id: ConnectorId<Type>;
-  params: ParamsOf<Type>;
+  params: FieldsOf<Type>["params"];
 }

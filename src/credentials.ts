@@ -25,13 +25,10 @@ export function encodeAuth(auth: Auth): string {
   )
     throw new ConfigurationError("auth: must be one of { username, password }, { apiKey } and { bearer }.");
   for (const [name, value] of Object.entries(auth))
-    if (!value)
+    if (!value || toText(value).trim() === "")
       throw new ConfigurationError(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
   if ("apiKey" in auth) return `ApiKey ${encodeApiKey(auth.apiKey)}`;
-  if ("bearer" in auth)
-    return `Bearer ${toText(auth.bearer)
-      .replace(/^\s*Bearer\s+/i, "")
-      .trim()}`;
+  if ("bearer" in auth) return `Bearer ${toText(auth.bearer).replace(/^\s*(Bearer\s+)?|\s+$/gi, "")}`;
   return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
 }
 
@@ -41,7 +38,7 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, n
   const text = id && api_key ? `${id}:${api_key}` : toText(apiKey).replace(/^\s*ApiKey\s|\s+/gi, "");
   if (/^[^:{]+:[^:]+$/.test(text)) return Buffer.from(text).toString("base64");
   // A key of Elastic Cloud (essu_...) is sent as it is.
-  if (/^essu_./.test(text) || (/^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(decode(text)))) return text;
+  if (/^essu_./.test(text) || (/^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(decodeBase64(text)))) return text;
   throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
 }
 
@@ -50,13 +47,13 @@ const shortestSecret = 8;
 
 /**
  * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
- * strings in a connector's `secrets`; as they are, on one line, in JSON, and in JSON within JSON.
+ * strings in a connector's `secrets`. Each of them as it is, as one line, JSON-escaped, and JSON-escaped twice.
  */
 export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
   const { authorization = "" } = headers;
   const token = authorization.replace(/^\S+\s+/, "");
-  const password = decode(token).replace(/^[^:]*:/, "");
-  const secrets = [authorization, token, decode(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
+  const password = decodeBase64(token).replace(/^[^:]*:/, "");
+  const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
   const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
   const forms = secrets
     .filter(({ length }) => length >= shortestSecret)
@@ -71,6 +68,6 @@ function stringsIn(value: unknown): string[] {
 }
 
 /** The text behind base64. */
-export function decode(base64: string): string {
+export function decodeBase64(base64: string): string {
   return Buffer.from(base64, "base64").toString();
 }

@@ -64,7 +64,7 @@ interface ResponseDetails extends Details {
 
 abstract class ErrorWithResponse extends KibanaError {
   readonly statusCode: number;
-  /** Kibana's `{ statusCode, error, message }`, or the text if it is not JSON. Absent if it was empty or could not be kept. */
+  /** The response's body: parsed if it is JSON, otherwise text. Credentials are masked. */
   readonly body: unknown;
   /** The response's headers, names in lower case. Not enumerable, so not printed: they may hold a session cookie. */
   declare readonly headers: ResponseDetails["headers"];
@@ -82,7 +82,7 @@ export class DeserializationError extends ErrorWithResponse {
   override readonly name = "DeserializationError";
 }
 
-/** Kibana, or something in front of it, refused the request. The classes below stand for the usual status codes. */
+/** A status that is not 2xx, from Kibana or something in front of it. Usual ones have classes of their own. */
 export class ResponseError extends ErrorWithResponse {
   override readonly name: string = "ResponseError";
 }

@@ -17,8 +17,8 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   statusCode: number;
-  /** The reason phrase, such as `Not Found`. */
-  reason: string;
+  /** Such as `Not Found`. */
+  statusText: string;
   /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
   /** The whole body, or undefined if it exceeded the limit. */
@@ -35,7 +35,7 @@ export interface NoResponse {
 
 /** How much memory a body may take, in bytes. */
 const bodyLimit = 64 * 1024 * 1024;
-/** What a chunk takes besides its content: without this, a server could fill the memory with chunks of one byte. */
+/** Memory that a chunk takes besides its bytes. Counted, because otherwise chunks of one byte would evade the limit. */
 const chunkOverhead = 100;
 
 /** Rejects only with the reason of `signal`. `timeout` is in milliseconds. */
@@ -70,7 +70,7 @@ class Handler implements Dispatcher.DispatchHandler {
   readonly #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #response: HttpResponse = { statusCode: 0, reason: "", headers: {}, text: undefined };
+  #response: HttpResponse = { statusCode: 0, statusText: "", headers: {}, text: undefined };
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -90,8 +90,8 @@ class Handler implements Dispatcher.DispatchHandler {
     if (this.#ended) this.#abort();
   }
 
-  onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], reason = ""): void {
-    this.#response = { statusCode, reason, headers, text: undefined };
+  onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], statusText = ""): void {
+    this.#response = { statusCode, statusText, headers, text: undefined };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {

@@ -1,5 +1,5 @@
 // What happened: which error, with which message, hint and outcome. Decides on the raw response, and masks what it shows.
-import { decode, maskFor } from "./credentials.ts";
+import { decodeBase64, maskFor } from "./credentials.ts";
 import * as errors from "./errors.ts";
 import type { HttpRequest, HttpResponse, NoResponse } from "./exchange.ts";
 import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
@@ -22,11 +22,11 @@ const startingMessage =
 
 /** For a response that is not valid. `content` is its body, parsed; `fault` says what is wrong with the body of a 2xx. */
 export function responseError(request: HttpRequest, response: HttpResponse, content: unknown, fault?: string) {
-  const { statusCode, reason } = response;
-  const { authorization = "none" } = request.headers;
+  const { statusCode, statusText } = response;
+  const credentials = request.headers.authorization?.replace(/\S+$/, decodeBase64) ?? "none";
   const said = serverMessage(response, content);
   const sender = senderOf(request, response, content, said);
-  const situation = `${statusCode} ${request.method} ${sender} ${authorization.replace(/\S+$/, decode)}`;
+  const situation = `${statusCode} ${request.method} ${sender} ${credentials}`;
   const isRefused = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
     ...shown(request, response, content),
@@ -38,18 +38,19 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
     }),
     outcome: isRefused || sender === "starting" ? "not-applied" : "unknown",
   } as const;
-  const message = messageOf(request, [`${statusCode} ${reason}`.trim(), fault, said].filter(Boolean).join(": "));
+  const message = messageOf(request, [`${statusCode} ${statusText}`.trim(), fault, said].filter(Boolean).join(": "));
   if (fault !== undefined) return new errors.DeserializationError(message, details);
-  const ErrorClass = sender === "Kibana-without-it" ? errors.NotFoundError : classes[statusCode];
+  const ErrorClass = sender === "Kibana-no-connector" ? errors.NotFoundError : classes[statusCode];
   return new (ErrorClass ?? errors.ResponseError)(message, details);
 }
 
 /** For a run that failed although the status is 2xx. */
 export function runError(request: HttpRequest, response: HttpResponse, content: unknown, failure: RunFailure) {
   const { message, said } = failure;
+  const reason = said.replace(/^(\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...shown(request, response, content),
-    hint: findHint(runHints, [said.replace(/^(\[\d+:\d+\] )?(failed to parse: )?/, "")]),
+    hint: findHint(runHints, [reason]) ?? findHint(runHints, [said]),
     // Kibana checks params, config and secrets before it runs anything.
     outcome: /^error validating (action params|(action|connector) type )/.test(said) ? "not-applied" : "unknown",
   } as const;
@@ -58,14 +59,15 @@ export function runError(request: HttpRequest, response: HttpResponse, content: 
 }
 
 /** For an exchange without a response. `timeout` is its deadline in milliseconds. */
-export function connectionError(request: HttpRequest, { error, sent }: NoResponse, timeout: number) {
+export function noResponseError(request: HttpRequest, { error, sent }: NoResponse, timeout: number) {
   if (error instanceof errors.KibanaError) return error;
   const deadline = { code: "TIMEOUT", message: `no ${sent ? "complete response" : "connection"} within ${timeout} ms` };
   const cause = Object(error === undefined ? deadline : error);
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
   const { code, message = cause, address, port } = Object(cause.errors?.[0] ?? cause);
   const { origin } = request;
-  const { protocol, port: ownPort } = new URL(origin);
+  const { protocol, port: givenPort } = new URL(origin);
+  const ownPort = givenPort || (protocol === "https:" ? "443" : "80");
   const peer = port === undefined || ownPort === String(port) ? "Kibana" : "proxy";
   const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`;
   const said = toText(message);
@@ -88,7 +90,7 @@ function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, 
   if (isRecord(content) && content.statusCode === statusCode) {
     const id = decodeURIComponent(/\/connector\/([^/]+)(\/_execute)?$/.exec(path)?.[1] ?? "");
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
-    return statusCode === 404 && isMissing ? "Kibana-without-it" : "Kibana";
+    return statusCode === 404 && isMissing ? "Kibana-no-connector" : "Kibana";
   }
   if (isRecord(Object(content).error) || headers["x-elastic-product"] || /^no handler found/.test(said))
     return "Elasticsearch";
@@ -114,10 +116,17 @@ function messageOf(request: HttpRequest, text: string): string {
 
 /** What an error shows of a response, without the credentials of the call. */
 function shown(request: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown) {
+  const mask = maskFor(request);
+  const hide = (_: string, value: unknown): unknown => {
+    if (typeof value === "string") return mask(value);
+    return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [mask(key), item])) : value;
+  };
   try {
-    const text = maskFor(request)(JSON.stringify({ headers, body: content }));
-    return { statusCode, ...(JSON.parse(text) as Pick<errors.ResponseError, "headers" | "body">) };
+    const copy: Pick<errors.ResponseError, "headers" | "body"> = JSON.parse(
+      JSON.stringify({ headers, body: content }, hide),
+    );
+    return { statusCode, headers: copy.headers, body: copy.body };
   } catch {
-    return { statusCode, headers: {}, body: undefined }; // nested too deep, or a credential that looks like JSON
+    return { statusCode, headers: {}, body: undefined }; // nested too deep
   }
 }

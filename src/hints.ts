@@ -13,8 +13,7 @@ export const connectionHints: Hints = {
   ECONNREFUSED: "Nothing listens at {origin}. Is Kibana running? start-local starts with elastic-start-local/start.sh.",
   ".* | Proxy response": "The proxy of your dispatcher refused the connection. 407 means that it needs credentials.",
   "ENOTFOUND|EAI_AGAIN": "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN.",
-  "EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|\\w*TIMEOUT unsent":
-    "{origin} does not accept connections. Check the address, the network, the firewall and the VPN.",
+  "E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT unsent": "{origin} is unreachable. Check address, network, firewall, VPN.",
   "\\w*TIMEOUT": "Kibana may still carry out the request: look before you repeat it. requestTimeout sets the limit.",
   "EPROTO|ERR_SSL_(WRONG|PACKET)": "That port does not use TLS. If it is Kibana's, use http:// instead of https://.",
   ".*(SELF_SIGNED|UNABLE_TO_)": "Trust its authority: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca } with the contents.",
@@ -23,7 +22,7 @@ export const connectionHints: Hints = {
   ".* http: .* | Response does not match": "That is no HTTP server. If the port uses TLS, use https://.",
   ".* sent http:": "The connection broke: look before you repeat a write. If the port uses TLS, use https://.",
   "(ECONNRESET|UND_ERR_SOCKET|EPIPE|HPE_)":
-    "The connection broke: look before you repeat a write. Did Kibana restart? Is a client certificate required?",
+    "The connection broke: look before you repeat. Is a client certificate required?",
   "UND_ERR_INVALID_ARG.* | invalid on": "dispatcher: must be of undici 7 or 8.",
 };
 
@@ -43,11 +42,10 @@ export const responseHints: Hints = {
   "4.. .* | (index \\S+ )?blocked by: ": "A setting of Elasticsearch, not a privilege, forbids writes.",
   "429 ": "The server is overloaded. Send less at once, and wait before you try again.",
   "401 \\w+ \\S+ none":
-    "No credentials were sent. Pass auth, or set KIBANA_API_KEY in the environment or in .env of the working directory.",
+    "No credentials were sent. Pass auth, or set KIBANA_API_KEY (environment, or .env of the working directory).",
   "40[13] \\w+ \\S+ Basic kibana_system:": "That user is Kibana's own. Use another, such as elastic.",
   "401 .* | Unauthorized$": "Kibana could not check the credentials. Is Elasticsearch up? Look there first.",
-  "401 \\w+ \\S+ (ApiKey|Bearer)":
-    "The key or token has expired, is invalidated or belongs elsewhere. Stack Management > API keys makes a new key.",
+  "401 \\w+ \\S+ (ApiKey|Bearer)": "The key or token is expired, invalidated or of another cluster. Create a new one.",
   "401 ": "The user or password is wrong (start-local: elastic, ES_LOCAL_PASSWORD), or Elasticsearch is just starting.",
   "403 .* | Unauthorized to (get|execute)": 'Missing privilege: "Actions and Connectors: Read" in the space "{space}".',
   "403 .* | Unauthorized to ": 'Missing privilege: "Actions and Connectors: All" in the space "{space}".',
@@ -60,13 +58,11 @@ export const responseHints: Hints = {
   "400 PUT": "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep.",
   "400 .* | (\\[[\\d:]+\\] )?failed to parse field \\[action\\.name": "The name is too long for Kibana.",
   "400 .* | Action type ": "actions.listTypes() lists the connector types of this Kibana.",
-  "404 \\w+ Kibana-without-it ": 'It is not in the space "{space}". client.space(id) searches another one.',
-  "404 .* | Not Found$":
-    "No such path. node must be what stands before /app in Kibana's address. Your own ids need Kibana 8.8, all else 7.13.",
+  "404 \\w+ Kibana-no-connector ": 'It is not in the space "{space}". client.space(id) searches another one.',
+  "404 .* | Not Found$": "No such path: node is what stands before /app. Your own ids need Kibana 8.8, all else 7.13.",
   "409 PUT": "The connector was changed at the same moment. Read it again, then repeat the update.",
   "409 ": "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique.",
-  "500 ":
-    "Kibana's log has the reason: no Elasticsearch, or xpack.encryptedSavedObjects.encryptionKey is missing or was changed.",
+  "500 ": "See Kibana's log: no Elasticsearch, or xpack.encryptedSavedObjects.encryptionKey is missing or changed.",
 };
 
 /** Situation: what Kibana or Elasticsearch said about the run, without the position in the JSON. */
@@ -75,8 +71,7 @@ export const runHints: Hints = {
   failure_store: "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed.",
   noop: "An ingest pipeline of the index (index.default_pipeline, index.final_pipeline) drops documents like this one.",
   "(security_exception\\W.*)?unable to authenticate": "Elasticsearch is starting, or the credentials have expired.",
-  "security_exception|action \\[":
-    "A run writes with your privileges: create_doc on the index, and auto_configure if it does not exist yet.",
+  "security_exception|action \\[": "A run writes as you: it needs create_doc, and auto_configure for a new index.",
   "[^[]*request body is required": "documents is empty: a run needs at least one document.",
   "Invalid index name|the action indices:admin": "config.index is not a valid name: correct it with actions.update().",
   closed: "The index is closed: open it with POST <index>/_open.",

@@ -27,7 +27,7 @@ export interface KibanaClientOptions {
   requestTimeout?: number | undefined;
   /** As in node:tls: `ca`, `cert`, `key`, `rejectUnauthorized`, ... The contents of files, not their names. */
   tls?: TlsOptions | undefined;
-  /** Sent with every request, such as headers that a proxy needs. Of their values, errors mask only `authorization`. */
+  /** Sent with every request, such as headers that a proxy needs. Errors mask `authorization`, and no other header's value. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
@@ -84,9 +84,7 @@ export function checkNode(node: string | URL, name = "node"): { origin: string; 
 
 export function checkSpace(space: string, name = "space"): string {
   if (typeof space === "string" && /^[a-z0-9_-]+$/.test(space)) return space;
-  refuse(
-    `${name}: ${toText(space)} is no space's id, as in the address of Kibana: /s/<id>. It has only a-z, 0-9, _, -.`,
-  );
+  refuse(`${name}: ${toText(space)} is no space's id, which follows /s/ in Kibana's address: a-z, 0-9, _, -.`);
 }
 
 /** The longest delay of a timer: a longer one would fire at once. */
@@ -94,7 +92,7 @@ const longestTimeout = 2 ** 31 - 1;
 
 export function checkTimeout(timeout: number): number {
   if (typeof timeout === "number" && timeout > 0 && timeout <= longestTimeout) return timeout;
-  refuse(`requestTimeout: ${toText(timeout)} is not a number of milliseconds from 1 to ${longestTimeout}.`);
+  refuse(`requestTimeout: ${toText(timeout)} is not a number of milliseconds, at most ${longestTimeout}.`);
 }
 
 export function checkSignal(signal: AbortSignal): AbortSignal {

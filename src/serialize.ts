@@ -22,16 +22,16 @@ export function serialize(request: object): string {
  * What JSON would lose first, as a path and a reason, such as `.total: NaN would be stored as null.` The path is built on
  * the way back, so that it costs nothing if nothing is lost.
  */
-function lossIn(value: unknown): string | undefined {
+function lossIn(value: unknown, isReplaced = false): string | undefined {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return undefined;
   if (typeof value === "number") return Number.isFinite(value) ? undefined : `: ${value} would be stored as null.`;
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  if ("toJSON" in value && typeof value.toJSON === "function") {
+  if (!isReplaced && "toJSON" in value && typeof value.toJSON === "function") {
     const replacement: unknown = value.toJSON("");
     if (replacement === null) return ": its toJSON() returns null, as that of an invalid date does.";
-    if (replacement !== value) return lossIn(replacement);
+    return lossIn(replacement, true); // JSON calls toJSON once
   }
   return Array.isArray(value) ? lossInArray(value) : lossInObject(value);
 }
@@ -80,7 +80,7 @@ export function parseJson(value: unknown): unknown {
 export function toText(value: unknown): string {
   if (typeof value === "string") return value;
   try {
-    return value instanceof Error ? String(value) : String(JSON.stringify(value));
+    return typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : String(value);
   } catch {
     return "a value that is nested too deep";
   }

@@ -1,31 +1,27 @@
 // One call: headers out; the body, or an error, back.
-import { type DispatcherLike, exchange, type HttpRequest } from "./exchange.ts";
-import { connectionError, responseError, runError } from "./failures.ts";
+import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
+import { noResponseError, responseError, runError } from "./failures.ts";
 import { checkSignal, checkTimeout, lowerCase, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
 import { parseJson } from "./serialize.ts";
 
 /** What every method resolves to. */
-export interface KibanaResponse<Body> {
+export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | "headers"> {
   body: Body;
-  statusCode: number;
-  /** Names in lower case. */
-  headers: Record<string, string | string[] | undefined>;
 }
 
 export class Transport {
   readonly #settings: Settings;
   readonly #dispatcher: DispatcherLike;
   /** Built once per client, because merging headers for each call is slow. */
-  readonly #headers: Readonly<Record<HttpRequest["method"], Record<string, string>>>;
+  readonly #headers: Record<string, string>;
+  readonly #jsonHeaders: Record<string, string>;
 
   constructor(settings: Settings, dispatcher: DispatcherLike) {
-    const read = settings.headers;
-    const write = { ...read, "kbn-xsrf": "true" };
-    const send = { ...write, "content-type": "application/json" };
-    this.#headers = { GET: read, DELETE: write, POST: send, PUT: send };
     this.#settings = settings;
     this.#dispatcher = dispatcher;
+    this.#headers = { ...settings.headers, "kbn-xsrf": "true" };
+    this.#jsonHeaders = { ...this.#headers, "content-type": "application/json" };
   }
 
   /**
@@ -43,12 +39,12 @@ export class Transport {
     const { origin, prefix } = this.#settings;
     const timeout = checkTimeout(options.requestTimeout ?? this.#settings.timeout);
     const signal = options.signal && checkSignal(options.signal);
-    const own = this.#headers[method];
-    const headers = options.headers ? { ...own, ...lowerCase(options.headers) } : own;
+    const usual = body === null ? this.#headers : this.#jsonHeaders;
+    const headers = options.headers ? { ...usual, ...lowerCase(options.headers) } : usual;
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);
-    if ("error" in response) throw connectionError(request, response, timeout);
+    if ("error" in response) throw noResponseError(request, response, timeout);
     const { statusCode, text } = response;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
     const content = statusCode === 204 ? undefined : parseJson(text);

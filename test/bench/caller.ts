@@ -1,61 +1,71 @@
-// A child process that makes calls in one way or another: a round at a time, whenever it is told to.
-import { type Execute, variants } from "./variants.ts";
+// A process that makes calls, with the client or by hand: one round for each message.
+import { KibanaClient } from "kbn-connectors";
+import { request } from "undici";
 
-/** What to do in a round. */
+/** Calls that run a connector with so many `documents`, or list so many `kib` of connectors. */
 export interface Round {
-  /** One of the variants. */
-  who: string;
-  id: string;
-  /** Documents of one call. */
-  documents: number;
-  /** Calls in all, and how many of them at once. */
+  by?: "client" | "hand";
+  documents?: number;
+  kib?: number;
   calls: number;
   atOnce: number;
+  /** A call's time is divided by this. */
+  per?: number;
 }
 
-/** What it took. */
+/** Microseconds; `processor` counts all threads. */
 export interface Taken {
-  /** Microseconds a call, on the clock. */
-  wall: number;
-  /** Microseconds a call, of the processor, all threads. */
-  cpu: number;
-  /** MiB: the most that the process ever held. */
-  memory: number;
+  time: number;
+  processor?: number;
 }
 
-const origin = process.argv[2] ?? "";
-const made = new Map<string, Execute>();
+const node = process.argv[2] ?? "";
+const requestTimeout = 30_000;
+const client = new KibanaClient({ node, auth: { username: "elastic", password: "changeme" }, requestTimeout });
+const authorization = `Basic ${Buffer.from("elastic:changeme").toString("base64")}`;
+const headers = { authorization, "content-type": "application/json", "kbn-xsrf": "true" };
 
-/** Made when it is first asked for, and kept with its connections. */
-function executeOf(who: string): Execute {
-  const execute = made.get(who) ?? variants[who]?.(origin);
-  if (!execute) throw new Error(`No such variant: ${who}`);
-  made.set(who, execute);
-  return execute;
-}
-
-const document = {
-  message: "Hello from Kibana connector!",
-  level: "INFO",
-  service: "example-app",
+const logEntry = {
   "@timestamp": new Date().toISOString(),
-  request: { method: "GET", path: "/api/status", bytes: 1234, tags: ["a", "b"] },
+  log: { level: "INFO", message: "Hello from Kibana connector!", tags: ["first", "second"] },
+  request: { service: "example-app", method: "GET", path: "/api/status", status: 200, bytes: 1234 },
 };
 
-async function run({ who, id, documents, calls, atOnce }: Round): Promise<Taken> {
-  const execute = executeOf(who);
-  const batch = Array.from({ length: documents }, () => document);
-  let left = calls;
-  const work = async () => {
-    while (left-- > 0) await execute(id, batch);
-  };
-  const cpu = process.cpuUsage();
-  const start = process.hrtime.bigint();
-  await Promise.all(Array.from({ length: atOnce }, work));
-  const wall = Number(process.hrtime.bigint() - start) / 1000;
-  const { user, system } = process.cpuUsage(cpu);
-  return { wall: wall / calls, cpu: (user + system) / calls, memory: process.resourceUsage().maxRSS / 1024 };
+async function callByHand(method: "GET" | "POST", path: string, content?: object): Promise<unknown> {
+  const { statusCode, body } = await request(node + path, {
+    method,
+    headers,
+    body: content ? JSON.stringify(content) : null,
+    signal: AbortSignal.timeout(requestTimeout),
+  });
+  const result = await body.json();
+  if (statusCode !== 200) throw new Error(`${method} ${path}: ${statusCode} ${JSON.stringify(result)}`);
+  return result;
 }
 
-process.on("message", async (round: Round) => process.send?.(await run(round)));
+function callFor({ by, documents, kib }: Round): () => Promise<unknown> {
+  if (kib) {
+    const { actions } = client.space(`kib-${kib}`);
+    return by === "client" ? () => actions.getAll() : () => callByHand("GET", `/s/kib-${kib}/api/actions/connectors`);
+  }
+  const id = `items-${documents}`;
+  const path = `/api/actions/connector/${id}/_execute`;
+  const params = { documents: Array<object>(documents ?? 0).fill(logEntry) };
+  return by === "client" ? () => client.actions.execute({ id, params }) : () => callByHand("POST", path, { params });
+}
+
+process.on("message", async (round: Round) => {
+  const call = callFor(round);
+  const units = round.calls * (round.per ?? 1);
+  let left = round.calls;
+  const work = async () => {
+    while (left-- > 0) await call();
+  };
+  const before = process.cpuUsage();
+  const start = performance.now();
+  await Promise.all(Array.from({ length: round.atOnce }, work));
+  const time = ((performance.now() - start) * 1000) / units;
+  const { user, system } = process.cpuUsage(before);
+  process.send?.({ time, processor: (user + system) / units } satisfies Taken);
+});
 process.once("disconnect", () => process.exit());

@@ -1,11 +1,9 @@
 // Draws the README's picture from what really ran: `npm run pictures`.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { startSandbox } from "../sandbox/sandbox.ts";
-import { startChild } from "../support/child.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const docs = join(root, "docs");
 
 function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -32,25 +30,13 @@ ${text.join("\n")}
 `;
 }
 
-async function drawExample(): Promise<void> {
-  const sandbox = await startSandbox({ port: 5601 }).catch(() => startSandbox());
-  const args = ["--import", "tsx", join(root, "examples/simple-index-connector.ts")];
-  const { exitCode, stdout, stderr } = await startChild(process.execPath, args, {
-    env: sandbox.env,
-    cwd: root,
-    input: "y\n",
-  }).finished;
-  await sandbox.close();
-  if (exitCode !== 0) throw new Error(stderr);
-  writeFileSync(
-    join(docs, "example.svg"),
-    terminal(
-      "npx tsx examples/simple-index-connector.ts",
-      stdout.replaceAll(sandbox.kibanaUrl, "http://localhost:5601"),
-    ),
-  );
-  console.log("docs/example.svg");
-}
-
-mkdirSync(docs, { recursive: true });
-await drawExample();
+const example = ["--import", "tsx", "examples/simple-index-connector.ts"];
+const { status, stdout, stderr } = spawnSync(
+  process.execPath,
+  ["--import", "tsx", "test/sandbox/main.ts", process.execPath, ...example],
+  { cwd: root, input: "y\n", encoding: "utf8" },
+);
+if (status !== 0) throw new Error(stderr);
+const output = stdout.replace(/http:\/\/127\.0\.0\.1:\d+/g, "http://localhost:5601");
+writeFileSync(join(root, "docs/example.svg"), terminal("echo y | npx tsx examples/simple-index-connector.ts", output));
+console.log("docs/example.svg");

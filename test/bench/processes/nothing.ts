@@ -1,2 +1,0 @@
-// What Node itself costs.
-export {};
