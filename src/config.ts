@@ -1,5 +1,5 @@
-/// <reference types="node" />
 // Environment, .env and start-local -> client options; the only file that uses dotenv.
+/// <reference types="node" preserve="true" />
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";

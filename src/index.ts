@@ -1,5 +1,5 @@
-/// <reference types="node" />
 // The public names.
+/// <reference types="node" preserve="true" />
 export type { Actions } from "./actions.ts";
 export { KibanaClient } from "./client.ts";
 export type * from "./connector-types.ts";

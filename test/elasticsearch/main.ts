@@ -1,112 +1,64 @@
-// Fetches a real Elasticsearch and runs sandbox, client and example against it: `npm run test:elasticsearch`.
-import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+// The command line: `npm run test:elasticsearch` fetches a real Elasticsearch, and tests client, sandbox and example with it.
+import { type SpawnSyncOptionsWithStringEncoding, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
 const version = "8.19.4";
 const artifact = `org.elasticsearch.distribution.integ-test-zip:elasticsearch:${version}:zip`;
 const password = "changeme";
-const root = resolve(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "kbn-connectors-elasticsearch-"));
 const home = join(folder, `elasticsearch-${version}`);
 const scratch = join(folder, "scratch");
-// It refuses to run as root; then nobody owns it.
-const owner = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
-const env = { PATH: process.env.PATH, HOME: scratch, ES_TMPDIR: scratch, ES_JAVA_HOME: javaHome() };
+const addressFile = join(home, "logs/http.ports");
+const settings = `discovery.type=single-node network.host=127.0.0.1 http.port=0 transport.port=0 node.portsfile=true
+  cluster.routing.allocation.disk.threshold_enabled=false xpack.security.enabled=true
+  xpack.security.autoconfiguration.enabled=false xpack.security.http.ssl.enabled=false
+  xpack.security.transport.ssl.enabled=false`;
+/** Elasticsearch refuses to run as root. */
+const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
-function run(command: string, args: string[], input?: string): void {
-  const settings = command.startsWith(home) ? { env } : {};
-  const { status, error, stdout, stderr } = spawnSync(command, args, {
-    encoding: "utf8",
-    cwd: folder,
-    input,
-    ...settings,
-  });
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(" ")}: ${error ?? `exit code ${status}\n${stdout}${stderr}`}`);
+function run(command: string, args: string[], options: Partial<SpawnSyncOptionsWithStringEncoding> = {}): string {
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd: folder, encoding: "utf8", ...options });
+  if (status === 0) return stdout + stderr;
+  throw new Error(`${command} ${args.join(" ")} failed. This needs Java and Maven.\n${error ?? stdout + stderr}`);
 }
 
-function demand(command: string, name: string): void {
-  if (spawnSync(command, ["-version"]).status === 0) return;
-  console.error(`${name} is missing: this command needs \`${command}\`, to fetch and run Elasticsearch ${version}.`);
-  process.exit(1);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((done) => server.once("listening", done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return typeof address === "object" && address ? address.port : 0;
-}
-
-function configure(port: number, transportPort: number): void {
-  writeFileSync(
-    join(home, "config/elasticsearch.yml"),
-    `discovery.type: single-node
-network.host: 127.0.0.1
-http.port: ${port}
-transport.port: ${transportPort}
-cluster.routing.allocation.disk.threshold_enabled: false
-xpack.security.enabled: true
-xpack.security.autoconfiguration.enabled: false
-xpack.security.http.ssl.enabled: false
-xpack.security.transport.ssl.enabled: false
-`,
-  );
-  mkdirSync(join(home, "config/jvm.options.d"), { recursive: true });
-  writeFileSync(join(home, "config/jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n");
-  for (const tool of readdirSync(join(home, "bin"))) chmodSync(join(home, "bin", tool), 0o755);
+/** Starts Elasticsearch on any free port. */
+function start() {
+  const [, java] = /java\.home = (.*)/.exec(run("java", ["-XshowSettings:properties", "-version"])) ?? [];
+  console.log(`Fetching Elasticsearch ${version} through Maven...`);
+  run("mvn", ["-q", "-B", "dependency:unpack", `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`]);
   mkdirSync(scratch);
-  run(join(home, "bin/elasticsearch-keystore"), ["create"]);
-  run(join(home, "bin/elasticsearch-keystore"), ["add", "-x", "bootstrap.password"], password);
-  if (owner.uid === undefined) return;
-  for (const path of readdirSync(folder, { recursive: true, encoding: "utf8" }))
-    chownSync(join(folder, path), owner.uid, owner.gid);
-  chmodSync(folder, 0o755);
+  const heap = { ES_JAVA_OPTS: "-Xms512m -Xmx512m" };
+  const env = { PATH: process.env.PATH, HOME: scratch, ES_TMPDIR: scratch, ES_JAVA_HOME: java, ...heap };
+  run("chmod", ["-R", "a+rx", folder]); // the bits are lost in the zip file
+  run(join(home, "bin/elasticsearch-keystore"), ["create"], { env });
+  run(join(home, "bin/elasticsearch-keystore"), ["add", "-x", "bootstrap.password"], { env, input: password });
+  if (nobody.uid) run("chown", ["-R", `${nobody.uid}:${nobody.gid}`, folder]);
+  console.log("Starting it...");
+  const args = settings.split(/\s+/).map((setting) => `-E${setting}`);
+  return spawn(join(home, "bin/elasticsearch"), args, { ...nobody, cwd: scratch, env, stdio: "ignore" });
 }
 
 async function test(): Promise<number> {
-  console.log(`Fetching Elasticsearch ${version} through Maven...`);
-  run("mvn", ["-q", "-B", "dependency:unpack", `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`]);
-  const port = await freePort();
-  configure(port, await freePort());
-  const server = spawn(join(home, "bin/elasticsearch"), { ...owner, cwd: scratch, env, stdio: "ignore" });
-  const ended = new Promise((done) => server.once("exit", done));
+  const server = start();
+  const ended = new Promise((resolve) => server.once("exit", resolve));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => server.kill());
   try {
-    const headers = { authorization: `Basic ${Buffer.from(`elastic:${password}`).toString("base64")}` };
-    console.log("Starting it...");
-    while (!(await fetch(`http://127.0.0.1:${port}/_cluster/health`, { headers }).catch(() => undefined))?.ok) {
-      if (server.exitCode !== null) throw new Error(`Elasticsearch ended with exit code ${server.exitCode}`);
+    while (!existsSync(addressFile)) {
+      if (server.exitCode !== null) throw new Error(`Elasticsearch ended with exit code ${server.exitCode}.`);
       await setTimeout(500);
     }
-    const tests = ["test/elasticsearch/real.test.ts", "test/client.test.ts", "test/runs.test.ts"];
-    return (
-      spawnSync(process.execPath, ["--import", "tsx", "--test", ...tests], {
-        cwd: root,
-        env: { ...process.env, REAL_ELASTICSEARCH: `http://elastic:${password}@127.0.0.1:${port}` },
-        stdio: "inherit",
-      }).status ?? 1
-    );
+    const REAL_ELASTICSEARCH = `http://elastic:${password}@${readFileSync(addressFile, "utf8").split("\n")[0]}`;
+    const args = ["--import", "tsx", "--test", "test/elasticsearch/real.test.ts"];
+    const env = { ...process.env, REAL_ELASTICSEARCH };
+    return spawnSync(process.execPath, args, { env, stdio: "inherit" }).status ?? 1;
   } finally {
     server.kill();
     await ended;
   }
 }
 
-function javaHome(): string {
-  const { stderr } = spawnSync("java", ["-XshowSettings:properties", "-version"], { encoding: "utf8" });
-  return /java\.home = (.*)/.exec(stderr)?.[1] ?? "";
-}
-
-demand("java", "Java");
-demand("mvn", "Maven");
-try {
-  process.exitCode = await test();
-} finally {
-  rmSync(folder, { recursive: true });
-}
+process.exitCode = await test().finally(() => rmSync(folder, { recursive: true }));
