@@ -200,10 +200,11 @@ describe("the commands", { skip: process.platform === "win32" && "the commands a
   });
 
   it("with the sandbox work, also in another folder", async () => {
-    const folder = project("tsx", ".bin");
+    const folder = project();
     writeFileSync(join(folder, "write.ts"), program.replace(/await terminal\.question\(.*\)/, '"y"'));
     const sandboxes = commandsOf(find("docs/recipes.md", "sh", "Test your script"));
-    for (const finished of sandboxes.map((command) => shell(command.replace("../my-project", folder), root))) {
+    const started = sandboxes.map((command) => command.replace("../my-project", folder).replace("npx tsx", "tsx"));
+    for (const finished of started.map((command) => shell(command, root))) {
       const { exitCode, stdout, stderr } = await finished;
       assert.deepEqual([exitCode, stderr], [0, ""]);
       assert.match(stdout, /✓ Connector deleted\n/);
