@@ -1,4 +1,4 @@
-// The documents: every block of code compiles and runs, every command works, every output is printed, every link leads somewhere.
+// The documents: every block compiles and runs, every command works, every output is what is printed, every link leads somewhere.
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -6,69 +6,42 @@ import { before, describe, it } from "node:test";
 import { buildSync } from "esbuild";
 import * as surface from "kbn-connectors";
 import type { Sandbox } from "./sandbox/sandbox.ts";
-import { startChild, temporaryFolder } from "./support/child.ts";
+import { compile, startChild, temporaryFolder } from "./support/child.ts";
 import { begin } from "./support/server.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
 const { scripts, version } = JSON.parse(read("package.json")) as { scripts: Record<string, string>; version: string };
 const names = ["README.md", "docs/reference.md", "docs/recipes.md", "docs/performance.md", "CONTRIBUTING.md"];
-const documents = Object.fromEntries(names.map((name) => [name, read(name)]));
 
-const onWindows = process.platform === "win32" && "the commands are for sh";
+/** `section` is the text of the block's section above it. */
+const blocks = names.flatMap((document) =>
+  [...read(document).matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(({ 1: language = "", 2: code = "", index }) => {
+    const above = read(document).slice(0, index);
+    const section = above.slice(above.lastIndexOf("\n## ") + 4);
+    return { document, language, code, title: section.split("\n")[0] ?? "", section, line: above.split("\n").length };
+  }),
+);
+/** `wanted` is a document, a language and, unless all its sections are wanted, the title of one. */
+const find = (...wanted: string[]) =>
+  blocks.filter(({ document, language, title }) => [document, language, title].join().startsWith(wanted.join()));
+const codeOf = (found: { code: string }[]) => found.map(({ code }) => code).join("");
+const commandsOf = (found: { code: string }[]) => codeOf(found).replaceAll("\\\n", "").trim().split("\n");
 
-interface Block {
-  document: string;
-  language: string;
-  code: string;
-  /** The text of the section up to the block. */
-  section: string;
-  line: number;
-}
-
-const blocks = names.flatMap((document) => {
-  const text = documents[document] ?? "";
-  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(({ 1: language = "", 2: code = "", index }): Block => {
-    const above = text.slice(0, index);
-    return {
-      document,
-      language,
-      code,
-      section: above.slice(above.lastIndexOf("\n## ")),
-      line: above.split("\n").length,
-    };
-  });
-});
-const blocksOf = (document: string, language: string) =>
-  blocks.filter((block) => block.document === document && block.language === language);
+// The blocks that a reader pastes one after the other.
+const steps = find("README.md", "ts", "The code, step by step");
+const program = codeOf(steps);
+const withShapes = program
+  .replace("\nconst logEntry", `${codeOf(find("README.md", "ts", "Document shapes"))}\nconst logEntry`)
+  .replace("documents: [logEntry]", "documents: [logEntry, ...documents]");
+const failing = codeOf(steps.slice(0, 1)) + codeOf(find("README.md", "ts", "Handle errors"));
+const [setup, ...recipes] = find("docs/recipes.md", "ts");
 
 const tsc = join(root, "node_modules/typescript/bin/tsc");
 const run = (args: string[], cwd: string, env: Record<string, string> = {}) =>
-  startChild(process.execPath, args, { env, cwd, input: "" }).finished;
-
-/** A reader's project: the package with its own dependencies, and of others what the reader was told to install. */
-function project(...installed: string[]): string {
-  const folder = temporaryFolder();
-  const modules = join(folder, "node_modules");
-  mkdirSync(join(modules, "kbn-connectors/node_modules/@elastic"), { recursive: true });
-  for (const name of ["undici", "dotenv", "@elastic/elasticsearch"])
-    symlinkSync(join(root, "node_modules", name), join(modules, "kbn-connectors/node_modules", name), "junction");
-  cpSync(join(root, "package.json"), join(modules, "kbn-connectors/package.json"));
-  cpSync(built, join(modules, "kbn-connectors/dist"), { recursive: true });
-  for (const name of ["@types", ...installed]) {
-    mkdirSync(join(modules, name, ".."), { recursive: true });
-    symlinkSync(join(root, "node_modules", name), join(modules, name), "junction");
-  }
-  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-  writeFileSync(
-    join(folder, "tsconfig.json"),
-    JSON.stringify({
-      // @elastic/elasticsearch's declarations name apache-arrow, which it does not install.
-      compilerOptions: { module: "nodenext", strict: true, noEmit: true, skipLibCheck: true, types: ["node"] },
-    }),
-  );
-  return folder;
-}
+  startChild(process.execPath, args, { env, cwd, input: "y\n" }).finished;
+const shell = (command: string, cwd: string, env: Record<string, string> = {}) =>
+  startChild("sh", ["-ec", command], { env, cwd, input: "" }).finished;
 
 const built = join(temporaryFolder(), "dist");
 before(async () => {
@@ -78,236 +51,208 @@ before(async () => {
   buildSync({ entryPoints, outdir: built, bundle: true, splitting: true, packages: "external", format: "esm" });
 });
 
-describe("the code", () => {
-  /** What a block of the recipes needs beside the package, if its section says how to install it. */
-  function installedFor({ code, section, document, line }: Block): string[] {
-    const used = [...code.matchAll(/from "([^"]+)"/g)].map(([, name = ""]) => name);
-    return used.flatMap((name) => {
-      if (/^(node:|kbn-connectors)/.test(name)) return [];
-      const [, told] = new RegExp(`npm install ${name}@(\\d+)`).exec(section) ?? [];
-      const { version } = JSON.parse(read(`node_modules/${name}/package.json`)) as { version: string };
-      assert.equal(told, version.split(".")[0], `${document}:${line} does not say how to install ${name}`);
-      return [name];
-    });
+/** A reader's project: the package, other packages, tsconfig.json as `tsc --init` writes it, with the README's two lines. */
+function project(...installed: string[]): string {
+  const folder = temporaryFolder();
+  const link = (name: string, modules: string) => {
+    mkdirSync(join(folder, modules, name, ".."), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), join(folder, modules, name), "junction");
+  };
+  const own = "node_modules/kbn-connectors";
+  for (const name of ["undici", "dotenv", "@elastic/elasticsearch"]) link(name, `${own}/node_modules`);
+  for (const name of ["@types", ...installed]) link(name, "node_modules");
+  cpSync(join(root, "package.json"), join(folder, own, "package.json"));
+  cpSync(built, join(folder, own, "dist"), { recursive: true });
+  const strict = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true };
+  const modules = { verbatimModuleSyntax: true, isolatedModules: true, moduleDetection: "force", types: [] };
+  const [, module, target] = /set `"module": "(\w+)"` and `"target": "(\w+)"`/.exec(read("README.md")) ?? [];
+  const compilerOptions = { module, target, ...strict, ...modules, skipLibCheck: true, noEmit: true };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  return folder;
+}
+
+/** Without tsx: the README says that its program has no TypeScript syntax. */
+function runProgram(code: string, { env }: Sandbox) {
+  const folder = project();
+  writeFileSync(join(folder, "write.mjs"), code);
+  return run(["write.mjs"], folder, env);
+}
+
+function loseResponse(sandbox: Sandbox, isMeant: (request: Sandbox["requests"][number]) => boolean) {
+  sandbox.intercept = async (exchange, handle) => {
+    const answer = await handle();
+    if (!isMeant(exchange)) return answer;
+    exchange.response.destroy();
+    return undefined;
+  };
+}
+
+/** A project with the recipes. Their sections have to say how to install what they import. */
+function projectWithRecipes(): string {
+  const folder = project("undici", "@elastic/elasticsearch");
+  for (const { code, section, line } of recipes) {
+    for (const [, name = ""] of code.matchAll(/from "((?!node:|kbn-)[^"]+)"/g))
+      assert.match(section, new RegExp(`npm install ${name}@\\d`), `line ${line}`);
+    const isComplete = section.trimEnd().endsWith("This file is complete:");
+    writeFileSync(join(folder, `line-${line}.ts`), `${isComplete ? "" : setup?.code}${code}export {};\n`);
   }
+  return folder;
+}
 
-  const [listing, shapes] = blocksOf("README.md", "ts");
-  const [setup, ...recipes] = blocksOf("docs/recipes.md", "ts");
-  const withShapes = listing?.code.replace("// 4. Clean up", `${shapes?.code}// 4. Clean up`) ?? "";
-
-  function withAddresses(code: string, { kibanaUrl, username, password }: Sandbox): string {
-    const auth = 'username: "elastic", password: "changeme"';
-    return code
-      .replaceAll("http://localhost:5601", kibanaUrl)
-      .replace(auth, `username: "${username}", password: "${password}"`);
-  }
-
-  function projectWithRecipes(): string {
-    const folder = project(...new Set(recipes.flatMap(installedFor)));
-    for (const { line, code } of recipes)
-      writeFileSync(join(folder, `line-${line}.ts`), `${setup?.code}${code}export {};\n`);
-    return folder;
-  }
-
-  it("compiles as it is pasted", async () => {
+describe("the blocks of code", () => {
+  it("compile in a reader's project", async () => {
     const folder = projectWithRecipes();
-    assert.equal(blocksOf("README.md", "ts").length, 2);
-    assert.ok(listing && shapes && setup && listing.code.split("\n").length <= 41);
-    writeFileSync(join(folder, "listing.ts"), listing.code);
-    writeFileSync(join(folder, "shapes.ts"), withShapes);
+    for (const [name, code] of Object.entries({ program, withShapes, failing }))
+      writeFileSync(join(folder, `${name}.ts`), code);
     const compiled = await run([tsc, "-p", folder], folder);
     assert.equal(compiled.exitCode, 0, compiled.stdout);
   });
 
-  it("of the README runs", async (t) => {
+  it("of the README's steps are one program, which makes the calls shown for Dev Tools", async (t) => {
     const sandbox = await begin(t);
-    const folder = project();
-    writeFileSync(join(folder, "write.ts"), withAddresses(withShapes, sandbox));
-    const { exitCode, stdout, stderr } = await run(["--import", import.meta.resolve("tsx"), "write.ts"], folder);
+    const { exitCode, stdout, stderr } = await runProgram(program, sandbox);
     assert.deepEqual([exitCode, stderr], [0, ""]);
-    const lines =
-      /^Created connector: (\S+)\nWritten: miconnectedindex\/_doc\/\S+\nConnector: My Connected Index Connector\n$/;
-    const [, id = ""] = lines.exec(stdout) ?? [];
-    assert.match(stdout, lines);
+    const [, id = ""] = /^✓ Created connector: (.*)/.exec(stdout) ?? [];
+    const written = "✓ Document written successfully\n {2}Status: ok\n {2}Document: miconnectedindex/_doc/\\S+";
+    const verified = "✓ Connector verified: My Connected Index Connector";
+    assert.match(stdout, new RegExp(`\n${written}\n${verified}\n.*: ✓ Connector deleted\n$`));
     assert.deepEqual(sandbox.connectors(), []);
-    assert.equal(sandbox.documents("miconnectedindex").length, 4);
-
-    // The calls for Dev Tools are those that the listing makes.
-    const sent = sandbox.requests
+    const shown = find("README.md", "text").find(({ code }) => code.includes("kbn:"))?.code ?? "";
+    const [ownId = ""] = /[\w-]{36}/.exec(shown) ?? [];
+    const [create = "", ...others] = sandbox.requests
       .filter(({ server }) => server === "kibana")
-      .map(({ method, path, body }) => `${method} kbn:${path.replace(id, "<id>")}\n${body}`.trim());
-    const [shapesSent] = sent.splice(3, 1);
-    assert.match(shapesSent ?? "", /api_response_time/);
-    const shown = blocksOf("README.md", "text").find(({ code }) => code.includes("kbn:"));
-    assert.deepEqual(shown?.code.trim().split("\n\n"), sent);
+      .map(({ method, path, body }) => `${method} kbn:${path.replace(id, ownId)}\n${body}`.trim());
+    assert.equal(shown.trim(), [create.replace("\n", `/${ownId}\n`), ...others].join("\n"));
   });
 
-  it("of the recipes runs", async (t) => {
+  it("of the README confirm a delete whose response is lost, and write documents of all shapes", async (t) => {
     const sandbox = await begin(t);
+    loseResponse(sandbox, ({ method }) => method === "DELETE");
+    const { exitCode, stdout } = await runProgram(withShapes, sandbox);
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /✓ Connector deleted \(confirmed\)\n$/);
+    assert.equal(sandbox.documents("miconnectedindex").length, 4);
+  });
+
+  it("of the README report a failure by class, hint and outcome", async (t) => {
+    const { exitCode, stderr } = await runProgram(failing, await begin(t));
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^POST \S+\/no-such-id\/_execute -> 404 .*\nNot in the space .*\nCreate .*\nNothing .*\n$/);
+  });
+
+  it("of the recipes run, and a job whose response is lost writes once", async (t) => {
+    const trial = { version: "9.4", license: "trial" } as const;
+    const sandbox = await begin(t, trial);
+    loseResponse(sandbox, ({ server, body }) => server === "kibana" && body.includes("sales-2026"));
     const folder = projectWithRecipes();
     cpSync(join(root, "test/support/tls/ca.crt"), join(folder, "ca.crt"));
-    const imports = recipes.map(
-      ({ line }) =>
-        `await import("./line-${line}.js").catch((error) => { throw new Error("line ${line}", { cause: error }); });\n`,
-    );
-    writeFileSync(join(folder, "run.js"), imports.join(""));
     buildSync({ entryPoints: recipes.map(({ line }) => join(folder, `line-${line}.ts`)), outdir: folder });
+    const job = recipes.filter(({ title }) => title === "Write once"); // twice, as a scheduler may start it
+    const imports = [...recipes, ...job].map(({ line }, index) => `await import("./line-${line}.js?${index}");\n`);
+    writeFileSync(join(folder, "run.js"), imports.join(""));
     const { exitCode, stdout, stderr } = await run(["run.js"], folder, sandbox.env);
-    assert.deepEqual([exitCode, stderr], [0, ""]);
-    const printing = recipes.filter(({ code }) => code.includes("console.log") && !code.includes("outcome !=="));
-    assert.equal(stdout.split("\n").length - 1, printing.length);
-  });
-
-  it("that bundles the listing gives bundles that run", { skip: onWindows }, async (t) => {
-    const sandbox = await begin(t);
-    const folder = project();
-    assert.ok(listing);
-    writeFileSync(join(folder, "write.ts"), withAddresses(listing.code, sandbox));
-    const [commands] = blocksOf("docs/recipes.md", "sh").filter(({ code }) => code.includes("npx esbuild"));
-    assert.ok(commands);
-    const esbuild = join(root, "node_modules/.bin/esbuild");
-    symlinkSync(join(root, "node_modules/undici"), join(folder, "node_modules/undici"), "junction"); // not in the bundle
-    const shell = commands.code.replaceAll("npx esbuild", `'${esbuild}'`);
-    const { exitCode, stderr } = await startChild("sh", ["-ec", shell], { env: {}, cwd: folder, input: "" }).finished;
-    assert.equal(exitCode, 0, stderr);
-    for (const bundle of ["write.mjs", "write2.mjs"]) {
-      const result = await run([bundle], folder);
-      assert.match(result.stdout, /Connector: My Connected Index Connector/, result.stderr);
-    }
+    assert.deepEqual([exitCode, stderr], [0, ""], stdout);
+    assert.match(stdout, /; \.index is enabled\nConnector: \S+\nCreate the connector first\./);
+    assert.match(stdout, /https:\/\/kibana\.example\nSlack says: ok\n(.*\n)*2 of 2 documents written\n/);
+    assert.match(stdout, /pass 1\n/);
+    assert.equal(sandbox.documents("daily-sales").length, 2);
+    assert.equal(sandbox.connectors().filter(({ name }) => name === "daily sales").length, 1);
   });
 });
 
-describe("the commands", { skip: onWindows }, () => {
-  const commands = blocks
-    .filter(({ language }) => language === "sh")
-    .flatMap(({ code, document }) =>
-      code
-        .replaceAll("\\\n", "")
-        .split("\n")
-        .filter(Boolean)
-        .map((command) => ({ command, document })),
-    );
-  const known: [pattern: RegExp, check: (match: RegExpExecArray) => unknown][] = [
-    [/^git clone <address of this repository>/, () => true],
-    [/^curl -fsSL https:\/\/elastic\.co\/start-local \| sh$/, () => true],
-    [/^npm ci && npm run (\S+)$/, ([, name = ""]) => scripts[name]],
-    [/^npm ci && npm (test|pack)$/, ([, name = ""]) => name === "pack" || scripts[name]],
-    [/^npm run ([\w:]+)(?: -- .*)?$/, ([, name = ""]) => scripts[name]],
-    [/^export (\w+)="[^"]+"$/, ([, name = ""]) => read(".env.example").includes(`# ${name}=`)],
-    [/^(?:NODE_DEBUG=undici )?npx tsx (examples\/\S+)( --cleanup)?$/, ([, file = ""]) => existsSync(join(root, file))],
-    [/^mkdir \.\.\/your-project && cd \.\.\/your-project$/, () => true],
-    [/^npm init -y && npm pkg set type=module$/, () => true],
-    [/^npm install -D tsx$/, () => true],
-    [/^npx tsx write\.ts$/, () => true], // run above
-    [/^npm install \.\.\/kbn-connectors\/kbn-connectors-(.*)\.tgz$/, ([, given]) => given === version],
-    [/^npx esbuild /, () => true], // run above
-    [/^curl -f -u /, () => true], // run below
+describe("the commands", { skip: process.platform === "win32" && "the commands are for sh" }, () => {
+  const known: [pattern: RegExp, check?: (match: string) => unknown][] = [
+    [/^npm (ci|ci && npm pack --pack-destination \.\.|init -y && npm pkg set type=module)$/],
+    [/^npm run (\w+)$/, (name) => scripts[name]],
+    [/^npm install \.\.\/kbn-connectors-(.*)\.tgz$/, (given) => given === version],
+    [/^npm install -D tsx typescript @types\/node$/],
+    [/^mkdir \.\.\/my-project && cd \.\.\/my-project$/],
+    [/^export (\w+)="[^"]+"$/, (name) => read(".env.example").includes(`# ${name}=`)],
+    [/^(?:echo y \| NODE_DEBUG=undici )?npx tsx (\S+)$/, (file) => existsSync(join(root, file))],
+    [/^curl -fsSL https:\/\/elastic\.co\/start-local \| sh$/],
+    [/^(?:npx esbuild |curl -f |\. \S+\/\.env && curl -f |(?:echo y \| )?npm run sandbox -- )/], // run here
   ];
-  for (const { command, document } of commands)
-    it(`of ${document} exist: ${command.slice(0, 80)}`, () => {
-      const found = known.flatMap(([pattern, check]) => {
-        const match = pattern.exec(command);
-        return match ? [check(match)] : [];
-      });
-      assert.equal(found.length, 1, "one kind of command");
-      assert.ok(found[0]);
-    });
-
-  it("with curl read what was written, and fail with a wrong password", async (t) => {
-    const sandbox = await begin(t);
-    const client = sandbox.client();
-    const config = { index: "miconnectedindex", refresh: true };
-    const { body } = await client.actions.create({ name: "n", connector_type_id: ".index", config });
-    await client.actions.execute({ id: body.id, params: { documents: [{ message: "there" }] } });
-    const curls = commands.filter(({ command }) => command.startsWith("curl -f -u"));
-    assert.equal(curls.length, 1);
-    for (const { command } of curls)
-      for (const [password, code] of [
-        [sandbox.password, 0],
-        ["wrong", 22],
-      ] as const) {
-        const env = { ...sandbox.env, KIBANA_PASSWORD: password };
-        const { exitCode, stdout } = await startChild("sh", ["-c", command], { env, cwd: root, input: "" }).finished;
-        assert.equal(exitCode, code);
-        assert.equal(stdout.includes("there"), code === 0);
-      }
+  it("exist", () => {
+    for (const command of commandsOf([...find("README.md", "sh"), ...find("docs/recipes.md", "sh")])) {
+      const [pattern, check = () => true] = known.find(([pattern]) => pattern.test(command)) ?? assert.fail(command);
+      assert.ok(check(pattern.exec(command)?.[1] ?? ""), command);
+    }
   });
 
-  it("that run the example against a Kibana work", async (t) => {
+  it("with start-local print the expected output, and with curl find what was written", async (t) => {
     const sandbox = await begin(t);
-    const runnable = commands.filter(({ command }) => /^npm run sandbox -- (?!--)/.test(command));
-    assert.equal(runnable.length, 1);
-    const finished = runnable.map(async ({ command }) => {
-      const { exitCode, stdout, stderr } = await startChild("sh", ["-c", command], {
-        env: sandbox.env,
-        cwd: root,
-        input: "",
-      }).finished;
-      assert.equal(exitCode, 0, `${command}\n${stderr}`);
-      assert.match(stdout, /✓ Connector deleted/);
-    });
-    await Promise.all(finished);
+    const { elasticsearchUrl, apiKey } = sandbox;
+    const { port } = new URL(sandbox.kibanaUrl);
+    const folder = temporaryFolder();
+    const values = [`KIBANA_LOCAL_PORT=${port}`, `ES_LOCAL_URL=${elasticsearchUrl}`, `ES_LOCAL_API_KEY=${apiKey}`];
+    mkdirSync(join(folder, "elastic-start-local"));
+    writeFileSync(join(folder, "elastic-start-local/.env"), values.join("\n"));
+    const { stdout, stderr } = await run(compile("examples/simple-index-connector.ts"), folder);
+    assert.equal(stderr, "");
+    const neutral = (text: string) =>
+      text.replace(/(connector: |Connector ID: )\S+/g, "$1<id>").replace(/_doc\/\S+/, "_doc/<id>");
+    const shown = codeOf(find("README.md", "text", "Expected output"));
+    assert.equal(neutral(stdout.replaceAll(`:${port}`, ":5601")), neutral(shown));
+    const curls = commandsOf(find("README.md", "sh", "Check the result"));
+    const env = { ...sandbox.env, KIBANA_API_KEY: apiKey };
+    for (const curl of curls) assert.match((await shell(curl, folder, env)).stdout, /Hello from Kibana connector!/);
+  });
+
+  it("with the sandbox work, also in another folder", async () => {
+    const folder = project();
+    writeFileSync(join(folder, "write.ts"), program.replace(/await terminal\.question\(.*\)/, '"y"'));
+    const sandboxes = commandsOf(find("docs/recipes.md", "sh", "Test your script"));
+    const started = sandboxes.map((command) => command.replace("../my-project", folder).replace("npx tsx", "tsx"));
+    for (const finished of started.map((command) => shell(command, root))) {
+      const { exitCode, stdout, stderr } = await finished;
+      assert.deepEqual([exitCode, stderr], [0, ""]);
+      assert.match(stdout, /✓ Connector deleted\n/);
+    }
+  });
+
+  it("that bundle a program give bundles that run", async (t) => {
+    const sandbox = await begin(t);
+    const folder = project("undici", "dotenv", "esbuild", ".bin");
+    writeFileSync(join(folder, "write.ts"), program);
+    const bundled = await shell(codeOf(find("docs/recipes.md", "sh", "Bundle it")), folder);
+    assert.equal(bundled.exitCode, 0, bundled.stderr);
+    for (const bundle of ["write.mjs", "write2.mjs"])
+      assert.match((await run([bundle], folder, sandbox.env)).stdout, /✓ Connector deleted\n$/);
   });
 });
 
 describe("the links", () => {
-  const anchorsOf = (text: string) =>
-    [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
-      title
-        .toLowerCase()
-        .replace(/[^\w -]/g, "")
-        .replaceAll(" ", "-"),
-    );
-  for (const [name, text] of Object.entries(documents))
+  const toAnchor = (title = "") => title.toLowerCase().replace(/[^\w-]/g, (other) => (other === " " ? "-" : ""));
+  for (const name of names)
     it(`of ${name} lead somewhere`, () => {
-      const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
-      for (const link of links.filter((link) => !link.startsWith("https://"))) {
+      for (const [, link = ""] of read(name).matchAll(/\]\((?!https:)([^)\s]+)\)/g)) {
         const [path = "", anchor] = link.split("#");
         const target = path === "" ? name : join(name, "..", path).replaceAll("\\", "/");
         assert.ok(existsSync(join(root, target)), link);
-        if (anchor) assert.ok(anchorsOf(read(target)).includes(anchor), link);
+        const titles = anchor ? [...read(target).matchAll(/^#+ (.*)$/gm)] : [];
+        assert.ok(!anchor || titles.some(([, title]) => toAnchor(title) === anchor), link);
       }
     });
 });
 
-describe("the reference", () => {
-  /** The words in backquotes of the first column of the table in a section. */
-  const firstColumn = (title: string): string[] => {
-    const text = documents["docs/reference.md"] ?? "";
-    const [, section = ""] = text.split(`\n## ${title}\n`);
-    const rows =
-      section
-        .split("\n## ")[0]
-        ?.split("\n")
-        .filter((row) => row.startsWith("|")) ?? [];
-    return rows
-      .slice(2)
-      .flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word));
+it("the reference lists every option, method and error", () => {
+  /** The first words in backquotes of the rows of a section's tables, if they match. */
+  const firstWords = (title: string, pattern: RegExp) => {
+    const [section = ""] = (read("docs/reference.md").split(`\n## ${title}\n`)[1] ?? "").split("\n## ");
+    const words = [...section.matchAll(/^\| `([\w.]+)/gm)].map(([, word = ""]) => word);
+    return new Set(words.filter((word) => pattern.test(word)));
   };
+  const [, body = ""] = /interface KibanaClientOptions \{(.*?)^\}/ms.exec(read("src/options.ts")) ?? [];
+  const options = [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name);
+  assert.deepEqual(firstWords("Options", /./), new Set(options));
 
-  it("lists every option", () => {
-    const source = read("src/options.ts");
-    const body = source.slice(
-      source.indexOf("interface KibanaClientOptions {"),
-      source.indexOf("/** Options of one call."),
-    );
-    const options = [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name);
-    assert.deepEqual(firstColumn("Options"), options);
-  });
+  const client = new surface.KibanaClient({ node: "http://localhost:5601" });
+  const methodsOf = (object: object) => Object.getOwnPropertyNames(Object.getPrototypeOf(object)).slice(1);
+  const actions = methodsOf(client.actions).map((name) => `actions.${name}`);
+  const others = [...methodsOf(client), "url"].map((name) => `client.${name}`);
+  assert.deepEqual(firstWords("Methods", /\./), new Set([...actions, ...others]));
 
-  it("lists every method", () => {
-    const client = new surface.KibanaClient({ node: "http://localhost:5601" });
-    const of = (object: object) =>
-      Object.getOwnPropertyNames(Object.getPrototypeOf(object)).filter((name) => name !== "constructor");
-    const listed = firstColumn("Methods").map((method) => method.replace(/\(.*/s, ""));
-    const actions = of(client.actions).map((name) => `actions.${name}`);
-    assert.deepEqual(listed.filter((name) => name.startsWith("actions.")).sort(), actions.sort());
-    for (const name of [...of(client), "url"]) assert.ok(listed.includes(`client.${name}`), name);
-  });
-
-  it("lists every error", () => {
-    const listed = firstColumn("Errors").filter((name) => name.endsWith("Error"));
-    const exported = Object.keys(surface).filter((name) => name.endsWith("Error") && name !== "KibanaError");
-    assert.deepEqual(listed.sort(), exported.sort());
-  });
+  const errors = Object.keys(surface).filter((name) => name.endsWith("Error") && name !== "KibanaError");
+  assert.deepEqual(firstWords("Errors", /Error$/), new Set(errors));
 });
