@@ -58,7 +58,7 @@ export const responseHints: Hints = {
   "400 PUT": "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep.",
   "400 .* | (\\[[\\d:]+\\] )?failed to parse field \\[action\\.name": "The name is too long for Kibana.",
   "400 .* | Action type ": "actions.listTypes() lists the connector types of this Kibana.",
-  "404 \\w+ Kibana-no-connector ": 'It is not in the space "{space}". client.space(id) searches another one.',
+  "404 \\w+ Kibana-no-connector ": 'Not in the space "{space}". client.space(id) searches another one.',
   "404 .* | Not Found$": "No such path: node is what stands before /app. Your own ids need Kibana 8.8, all else 7.13.",
   "409 PUT": "The connector was changed at the same moment. Read it again, then repeat the update.",
   "409 ": "The id is taken, here or in another space: use actions.update(), or another id. Names need not be unique.",
