@@ -137,7 +137,6 @@ const wrong = (says: RegExp, hint?: RegExp): Expected => {
 };
 
 const faults: Record<string, [Start, Expected]> = {
-  // No connection
   "a refused connection": [
     async (t) => {
       const closed = createServer();
