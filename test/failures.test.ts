@@ -147,18 +147,17 @@ it("the hint for the address of Elasticsearch says so", async (t) => {
     assert.match((await respond(t, 401, { error, status: 401 })).hint ?? "", /is Elasticsearch/);
 });
 
-it("the hint for kibana_system depends on the whole user name", async (t) => {
-  const hintFor = async (username: string) =>
-    (await respond(t, 401, kibana(401, "no"), getAll, { auth: { username, password: "a:b" } })).hint ?? "";
-  assert.match(await hintFor("kibana_system"), /is Kibana's own user/);
-  for (const name of ["kibana_system2", "my_kibana_system"]) assert.match(await hintFor(name), /password is wrong/);
+it("the hint for a wrong password does not depend on words in the user's name", async (t) => {
+  for (const username of ["kibana_system2", "my_kibana_system"]) {
+    const error = await respond(t, 401, kibana(401, "no"), getAll, { auth: { username, password: "a:b" } });
+    assert.match(error.hint ?? "", /password is wrong/);
+  }
 });
 
 const tls = "https://k.invalid";
 const connections: [codes: string, hint: RegExp | undefined, sent?: boolean, node?: string][] = [
   ["EAI_AGAIN", /cannot be resolved/],
   ["EHOSTUNREACH ENETUNREACH ETIMEDOUT UND_ERR_CONNECT_TIMEOUT", /does not accept connections/],
-  ["SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /NODE_EXTRA_CA_CERTS.*tls: \{ ca \}/],
   ["CERT_NOT_YET_VALID", /check the clock/],
   ["UND_ERR_PRX_TLS", /another host name/],
   ["ERR_SSL_PACKET_LENGTH_TOO_LONG", /use http:\/\//, false, tls],
@@ -179,8 +178,8 @@ for (const [codes, hint, sent = false, node = "http://k.invalid:5601"] of connec
     });
 
 it("the hint for a proxy that refuses names the proxy, not Kibana", async (t) => {
-  const answer = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
-  const server = createServer().on("connect", (_request, socket) => socket.end(answer));
+  const server = createServer((_request, response) => response.writeHead(407).end());
+  server.on("connect", (_request, socket) => socket.end("HTTP/1.1 407 No\r\n\r\n"));
   const refusing = `http://127.0.0.1:${await listen(t, server)}`;
   for (const [uri, node, hint] of [
     ["http://127.0.0.1:1", "http://k.invalid", /at 127.0.0.1:1, where your dispatcher expects a proxy/],
@@ -254,18 +253,17 @@ it("an error does not show credentials of 8 characters, and does show shorter on
   assert.deepEqual(await shown("eight888"), kibana(400, "[redacted]"));
 });
 
-it("an error does not show credentials, but they do not change its class, outcome and hint", async (t) => {
-  for (const [status, body, password] of [
+it("a credential in the words of a server does not change the class, the outcome and the hint", async (t) => {
+  const words: [status: number, body: unknown, password: string][] = [
     [503, "Kibana server is not ready yet", "Kibana server"],
     [404, notFound("c"), "statusCode"],
     [403, kibana(403, "Unauthorized to get actions"), "Unauthorized to get"],
     [200, failed("", "error validating action params: x"), "connector_id"],
-  ] as const) {
-    const verdicts = [password, "something else"].map(async (password) => {
-      const error = await respond(t, status, body, execute, { auth: { username: "u", password } });
-      return [error.name, error.outcome, error.hint];
-    });
-    assert.deepEqual(await verdicts[0], await verdicts[1]);
+  ];
+  for (const [status, body, password] of words) {
+    const error = await respond(t, status, body, execute, { auth: { username: "u", password } });
+    const { name, outcome, hint } = await respond(t, status, body, execute, { auth: { username: "u", password: "x" } });
+    assert.deepEqual([error.name, error.outcome, error.hint], [name, outcome, hint]);
   }
 });
 
@@ -274,22 +272,19 @@ it("an error does not show anything else that was sent, apart from the path", as
     if (path.includes("/lost/")) response.destroy();
     else response.end(JSON.stringify({ ...failed("m"), connector_id: "run" }));
   });
-  const names: string[] = [];
-  for (const id of ["lost", "run", "other"]) {
+  const names = { lost: "ConnectionError", run: "ConnectorExecutionError", other: "DeserializationError" };
+  for (const [id, name] of Object.entries(names)) {
     const params = { documents: [{ a: "a-word" }] };
     const call: Call = (actions) => actions.execute({ id, params }, { headers: { cookie: "a-word" } });
     const error = await errorOf(call, { node, headers: { "x-tenant": "a-word", authorization: "a-word" } });
+    assert.equal(error.name, name);
     assert.doesNotMatch(visible(error), /a-word/);
-    names.push(error.name);
   }
-  assert.deepEqual(names, ["ConnectionError", "ConnectorExecutionError", "DeserializationError"]);
 });
 
 it("an error does not show the headers of the response when it is printed, because they may hold a session cookie", async (t) => {
-  const { url: node } = await serve(t, (_request, response) =>
-    response.writeHead(429, { "set-cookie": "sid=1" }).end(),
-  );
-  const error = await errorOf(getAll, { node });
+  const { url } = await serve(t, (_request, response) => response.writeHead(429, { "set-cookie": "sid=1" }).end());
+  const error = await errorOf(getAll, { node: url });
   assert.equal(error.headers["set-cookie"], "sid=1");
   assert.doesNotMatch(inspect(error, { depth: 9 }) + JSON.stringify(error), /sid=1/);
 });
@@ -300,9 +295,8 @@ it("a message is one line of about 1,000 characters at most, without any that co
   assert.ok(message.length < 1100);
 });
 
-const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
-const odd = ["null", "1 < 2", '{"message":{"toString":1}}', '{"__proto__":{"message":"m"}}', deep, `{"error":${deep}}`];
-for (const body of odd)
+const deep = `{"error":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+for (const body of ["null", "1 < 2", '{"message":{"toString":1}}', '{"__proto__":{"message":"m"}}', deep])
   it(`a message of a 500 with ${body.slice(0, 40)} can be printed`, async (t) => {
     const error = await respond(t, 500, body);
     assert.deepEqual([error.name, error.outcome], ["ResponseError", "unknown"]);

@@ -196,7 +196,6 @@ const faults: Record<string, [Start, Expected]> = {
     server((socket) => socket.write("HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n")),
     broken,
   ],
-  // Not the API
   "a redirect": [
     says(302, "", { location: "/login" }),
     { error: "ResponseError", outcome: "unknown", statusCode: 302, hint: /Redirects are not followed/ },
