@@ -1,4 +1,4 @@
-// A real child process for the tests: what it prints, how it ends, and what it is told in between.
+// A real child process for the tests: what it prints, how it ends, and what is typed in between.
 import { spawn } from "node:child_process";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -17,13 +17,11 @@ export interface Finished {
 }
 
 export interface Child {
-  /** Standard output so far, once it has this text; rejects if the child ends without it. */
+  /** Resolves to standard output so far, once it has this text; rejects if the child ends without it. */
   printed(text: string): Promise<string>;
   /** Writes to standard input and leaves it open. */
   type(text: string): void;
   kill(signal: NodeJS.Signals): void;
-  /** Goes away as a reader of standard output. */
-  stopReading(): void;
   finished: Promise<Finished>;
 }
 
@@ -39,7 +37,7 @@ export function startChild(command: string, args: readonly string[], { env, cwd,
   const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env.PATH, ...env },
-    timeout: 30_000,
+    timeout: 60_000,
     killSignal: "SIGKILL",
   });
   let stdout = "";
@@ -69,7 +67,6 @@ export function startChild(command: string, args: readonly string[], { env, cwd,
       }),
     type: (text) => void child.stdin.write(text),
     kill: (signal) => void child.kill(signal),
-    stopReading: () => void child.stdout.destroy(),
   };
 }
 
@@ -87,23 +84,26 @@ export function temporaryFolder(): string {
 }
 
 /**
- * A module of the repository with all that it imports, as one file: .cjs for CommonJS, .mjs for ESM. Loading it file by file
- * would take most of the tests' time.
+ * A module of the repository as one file, .cjs for CommonJS or .mjs for ESM, with all that it imports but `external`:
+ * loading the files one by one would take most of the tests' time.
  */
-export function bundle(module: string, outfile = join(temporaryFolder(), "bundle.cjs")): string {
+export function bundle(
+  module: string,
+  outfile = join(temporaryFolder(), "bundle.cjs"),
+  external: string[] = [],
+): string {
   // Most runs of the example end without Elasticsearch's client, which takes longer to load than all the rest.
   const elasticsearch = join(temporaryFolder(), "elasticsearch.cjs");
-  const { resolve } = createRequire(join(root, "package.json"));
-  const client = JSON.stringify(resolve("@elastic/elasticsearch"));
-  const errors = JSON.stringify(resolve("@elastic/transport/lib/errors"));
+  const client = createRequire(join(root, "package.json")).resolve("@elastic/elasticsearch");
   writeFileSync(
     elasticsearch,
-    `module.exports = { get Client() { return require(${client}).Client }, errors: require(${errors}) };`,
+    `module.exports = { get Client() { return require(${JSON.stringify(client)}).Client } };`,
   );
   buildSync({
     entryPoints: [join(root, module)],
     tsconfig: join(root, "tsconfig.json"),
     alias: { "@elastic/elasticsearch": elasticsearch },
+    external,
     bundle: true,
     platform: "node",
     format: outfile.endsWith(".mjs") ? "esm" : "cjs",
