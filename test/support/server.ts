@@ -35,6 +35,7 @@ export async function serve(
       else sendJson(response, 200, answer);
     });
   });
+  server.keepAliveTimeout = 120_000; // as Kibana: a connection that ends earlier was ended by the client
   return { url: `http://127.0.0.1:${await listen(t, server)}`, requests };
 }
 
