@@ -1,422 +1,287 @@
-// The client: what it sends, what it answers, what it refuses before anything is sent.
+// The client: what it sends, what comes back, and what it refuses before anything is sent.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
-import * as surface from "kbn-connectors";
-import {
-  type Auth,
-  ConfigurationError,
-  KibanaClient,
-  type KibanaClientOptions,
-  writtenDocuments,
-} from "kbn-connectors";
-import { Agent, MockAgent } from "undici";
-import { versions } from "./sandbox/versions.ts";
-import { begin, idsIn, sendJson, serve } from "./support/server.ts";
+import * as library from "kbn-connectors";
+import { type Auth, ConfigurationError, KibanaClient, writtenDocuments } from "kbn-connectors";
+import { Agent } from "undici";
+import { begin, failure, idsIn, sendJson, serve } from "./support/server.ts";
 
-const cloudId = `my-deployment:${Buffer.from("eu-west-1.aws.found.io$es1$kb1").toString("base64")}`;
-
-const written = { errors: false, items: [{ create: { _index: "i", _id: "1", status: 201 } }] };
 const connector = { id: "c1", name: "n", connector_type_id: ".index", is_preconfigured: false };
+const written = { errors: false, items: [{ create: { _index: "i", _id: "1", status: 201 } }] };
+const run = { connector_id: "c1", status: "ok", data: written };
 
-it("the public surface is exactly this", () => {
-  assert.deepEqual(Object.keys(surface).sort(), [
-    "AuthenticationError",
-    "AuthorizationError",
-    "BadRequestError",
-    "ConfigurationError",
-    "ConflictError",
-    "ConnectionError",
-    "ConnectorExecutionError",
-    "DeserializationError",
-    "KibanaClient",
-    "KibanaError",
-    "NotFoundError",
-    "NotReadyError",
-    "PayloadTooLargeError",
-    "ResponseError",
-    "SerializationError",
-    "TimeoutError",
-    "TooManyRequestsError",
-    "writtenDocuments",
-  ]);
+it("the package exports exactly these names", () => {
+  const errors =
+    "Authentication Authorization BadRequest Configuration Conflict Connection ConnectorExecution Deserialization Kibana NotFound NotReady PayloadTooLarge Response Serialization Timeout TooManyRequests";
+  const names = [...errors.split(" ").map((name) => `${name}Error`), "KibanaClient", "writtenDocuments"];
+  assert.deepEqual(Object.keys(library).sort(), names.sort());
 });
 
-describe("requests on the wire", () => {
-  const cases: [
-    name: string,
-    call: (client: KibanaClient) => Promise<unknown>,
-    method: string,
-    path: string,
-    body: string,
-  ][] = [
+type Call = (client: KibanaClient) => Promise<unknown>;
+
+describe("a request on the wire", () => {
+  const draft = { name: "n", connector_type_id: ".x", config: { a: "ż" }, secrets: { b: 1 } };
+  const params = { documents: [{ a: 1 }], indexOverride: null };
+  const odd = { ...connector, id: "a/b?ż" };
+  const of =
+    (feature_id: string): Call =>
+    (client) =>
+      client.actions.listTypes({ feature_id });
+  const requests: [name: string, call: Call, line: string, body: object | undefined, answer?: unknown][] = [
+    ["create", ({ actions }) => actions.create(draft), "POST /connector", draft, connector],
     [
-      "create",
-      ({ actions }) => actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" } }),
-      "POST",
-      "/api/actions/connector",
-      '{"name":"n","connector_type_id":".index","config":{"index":"i"}}',
+      "create with an id",
+      ({ actions }) => actions.create({ id: "c1", ...draft }),
+      "POST /connector/c1",
+      draft,
+      connector,
     ],
-    [
-      "create with an id of the caller's",
-      ({ actions }) => actions.create({ id: "my-id", name: "n", connector_type_id: ".server-log" }),
-      "POST",
-      "/api/actions/connector/my-id",
-      '{"name":"n","connector_type_id":".server-log"}',
-    ],
-    ["get", ({ actions }) => actions.get({ id: "a/b ż" }), "GET", "/api/actions/connector/a%2Fb%20%C5%BC", ""],
-    ["getAll", ({ actions }) => actions.getAll(), "GET", "/api/actions/connectors", ""],
-    [
-      "update",
-      ({ actions }) => actions.update({ id: "c1", name: "n", config: { index: "i" } }),
-      "PUT",
-      "/api/actions/connector/c1",
-      '{"name":"n","config":{"index":"i"}}',
-    ],
-    ["delete", ({ actions }) => actions.delete({ id: "c1" }), "DELETE", "/api/actions/connector/c1", ""],
-    [
-      "execute",
-      ({ actions }) => actions.execute({ id: "c1", params: { documents: [{ a: 1 }] } }),
-      "POST",
-      "/api/actions/connector/c1/_execute",
-      '{"params":{"documents":[{"a":1}]}}',
-    ],
-    ["listTypes", ({ actions }) => actions.listTypes(), "GET", "/api/actions/connector_types", ""],
-    [
-      "listTypes with a feature",
-      ({ actions }) => actions.listTypes({ feature_id: "a&b" }),
-      "GET",
-      "/api/actions/connector_types?feature_id=a%26b",
-      "",
-    ],
+    ["get", ({ actions }) => actions.get({ id: odd.id }), "GET /connector/a%2Fb%3F%C5%BC", undefined, odd],
+    ["getAll", ({ actions }) => actions.getAll(), "GET /connectors", undefined, [connector]],
+    ["update", ({ actions }) => actions.update({ id: "c1", name: "n" }), "PUT /connector/c1", { name: "n" }, connector],
+    ["delete", ({ actions }) => actions.delete({ id: "c1" }), "DELETE /connector/c1", undefined],
+    ["execute", ({ actions }) => actions.execute({ id: "c1", params }), "POST /connector/c1/_execute", { params }, run],
+    ["listTypes", ({ actions }) => actions.listTypes(), "GET /connector_types", undefined, [{ id: ".index" }]],
+    ["listTypes of a feature", of("a&b"), "GET /connector_types?feature_id=a%26b", undefined, []],
   ];
-  for (const [name, call, method, path, body] of cases)
-    it(`${name} sends ${method} ${path}`, async (t) => {
-      const { url, requests } = await serve(t, ({ method, path }, response) => {
-        if (method === "DELETE") response.writeHead(204).end();
-        else if (path.endsWith("_execute"))
-          sendJson(response, 200, { connector_id: "c1", status: "ok", data: written });
-        else {
-          const id = decodeURIComponent(path.split("/")[4] ?? "c1");
-          sendJson(response, 200, /connectors|types/.test(path) ? [connector] : { ...connector, id });
-        }
+  for (const [name, call, line, body, answer] of requests)
+    it(`of ${name} is one ${line}, and resolves to body, statusCode and headers`, async (t) => {
+      const server = await serve(t, (_request, response) => {
+        response.setHeader("X-A", "1");
+        answer === undefined ? response.writeHead(204).end() : sendJson(response, 200, answer);
       });
-      await call(new KibanaClient({ node: url, auth: { bearer: "t" } }));
-      const [request] = requests;
-      assert.equal(requests.length, 1);
-      assert.deepEqual([request?.method, request?.path, request?.body], [method, path, body]);
-      assert.equal(request?.headers.authorization, "Bearer t");
-      assert.equal(request?.headers["kbn-xsrf"], method === "GET" ? undefined : "true");
-      assert.equal(request?.headers["content-type"], body ? "application/json" : undefined);
+      const { headers, ...result } = (await call(new KibanaClient({ node: server.url }))) as Record<string, object>;
+      assert.deepEqual(result, { body: answer, statusCode: answer === undefined ? 204 : 200 });
+      assert.equal(Object(headers)["x-a"], "1");
+      assert.equal(server.requests.length, 1);
+      const [sent] = server.requests;
+      assert.equal(`${sent?.method} ${sent?.path}`, line.replace(" ", " /api/actions"));
+      assert.equal(sent?.body, body === undefined ? "" : JSON.stringify(body));
+      assert.equal(sent?.headers["kbn-xsrf"], line.startsWith("GET") ? undefined : "true");
+      assert.equal(sent?.headers["content-type"], body === undefined ? undefined : "application/json");
+      assert.equal(sent?.headers.authorization, undefined);
     });
 
-  it("the base path comes first, then the space, then /api", async (t) => {
-    const { url, requests } = await serve(t, [connector]);
-    const client = new KibanaClient({ node: `${url}/kbn/` });
-    await client.actions.getAll();
-    await client.space("sales_1-x").actions.getAll();
-    await new KibanaClient({ node: new URL(`${url}/kbn`), space: "ops" }).actions.getAll();
+  it("has the base path, then the space, then /api; url is what stands before /api", async (t) => {
+    const { url, requests } = await serve(t, []);
+    const client = new KibanaClient({ node: `${url}/kbn//` });
+    const clients = [client, client.space("a_1-x"), client.space("a").space("b")];
+    clients.push(new KibanaClient({ node: ` ${url}/s/ops `, space: "b" }));
+    for (const { actions } of clients) await actions.getAll();
+    const prefixes = ["/kbn", "/kbn/s/a_1-x", "/kbn/s/b", "/s/ops/s/b"];
     assert.deepEqual(
       requests.map(({ path }) => path),
-      ["/kbn/api/actions/connectors", "/kbn/s/sales_1-x/api/actions/connectors", "/kbn/s/ops/api/actions/connectors"],
+      prefixes.map((prefix) => `${prefix}/api/actions/connectors`),
+    );
+    assert.deepEqual(
+      clients.map((client) => client.url),
+      prefixes.map((prefix) => url + prefix),
     );
   });
 
-  it("headers of a call go over those of the client", async (t) => {
-    const { url, requests } = await serve(t, [connector]);
-    const client = new KibanaClient({
-      node: url,
-      headers: { "X-One": "1", "x-two": "2", "x-host": "a", "host-x": "b" },
-    });
-    await client.actions.getAll({ headers: { "x-TWO": "3" } });
-    assert.equal(requests[0]?.headers["x-one"], "1");
-    assert.equal(requests[0]?.headers["x-two"], "3");
-    assert.deepEqual([requests[0]?.headers["x-host"], requests[0]?.headers["host-x"]], ["a", "b"]);
+  it("has the client's headers, which those of the call replace whatever their case", async (t) => {
+    const { url, requests } = await serve(t, []);
+    const client = new KibanaClient({ node: url, headers: { "X-One": "1", "x-two": "2" } });
+    await client.space("ops").actions.getAll({ headers: { "x-TWO": "3", Authorization: "mine" } });
+    const { authorization, "x-one": one, "x-two": two } = requests[0]?.headers ?? {};
+    assert.deepEqual([one, two, authorization], ["1", "3", "mine"]);
   });
 
-  const shapes: [name: string, key: string | { id: string; api_key: string }][] = [
-    ["encoded", "aWQ6c2VjcmV0"],
-    ["encoded with white space inside", " aWQ6\n c2VjcmV0 \t"],
-    ["with a leading ApiKey", " ApiKey\taWQ6c2VjcmV0"],
-    ["id:key", "id:secret"],
-    ["an object", { id: "id", api_key: "secret" }],
-    ["the JSON of Elasticsearch's answer", '{"id":"id","name":"n","api_key":"secret","encoded":"aWQ6c2VjcmV0"}'],
+  const encoded = "aWQ6c2VjcmV0";
+  const credentials: [what: string, auth: Auth, authorization: string][] = [
+    ["an encoded API key", { apiKey: encoded }, `ApiKey ${encoded}`],
+    ["an encoded API key with white space", { apiKey: " aWQ6\n c2VjcmV0 \t" }, `ApiKey ${encoded}`],
+    ["an API key with a leading ApiKey", { apiKey: ` ApiKey ${encoded}` }, `ApiKey ${encoded}`],
+    ["an API key as id:api_key", { apiKey: "id:secret" }, `ApiKey ${encoded}`],
+    ["an API key as an object", { apiKey: { id: "id", api_key: "secret" } }, `ApiKey ${encoded}`],
+    [
+      "an API key as the JSON of Elasticsearch's response",
+      { apiKey: `{"id":"id","name":"n","api_key":"secret","encoded":"${encoded}"}` },
+      `ApiKey ${encoded}`,
+    ],
+    ["an API key with padding", { apiKey: "YTpiYw==" }, "ApiKey YTpiYw=="],
+    ["an API key of Elastic Cloud", { apiKey: "essu_abc123==" }, "ApiKey essu_abc123=="],
+    ["a token", { bearer: "tok" }, "Bearer tok"],
+    ["a token with a leading Bearer and white space", { bearer: " Bearer  tok " }, "Bearer tok"],
+    ["a user and a password", { username: "ż", password: "a:b" }, `Basic ${Buffer.from("ż:a:b").toString("base64")}`],
   ];
-  for (const [name, apiKey] of shapes)
-    it(`an API key may be ${name}`, async (t) => {
-      const { url, requests } = await serve(t, [connector]);
-      await new KibanaClient({ node: url, auth: { apiKey } }).actions.getAll();
-      assert.equal(requests[0]?.headers.authorization, "ApiKey aWQ6c2VjcmV0");
-    });
-
-  const sent: [name: string, auth: Auth, authorization: string][] = [
-    ["a key of Elastic Cloud", { apiKey: "essu_abc123==" }, "ApiKey essu_abc123=="],
-    ["an encoded key with padding", { apiKey: "YTpiYw==" }, "ApiKey YTpiYw=="],
-    ["an encoded key without it", { apiKey: "YTpiYw" }, "ApiKey YTpiYw"],
-    ["a token with Bearer and white space", { bearer: " Bearer  tok " }, "Bearer tok"],
-  ];
-  for (const [name, auth, authorization] of sent)
-    it(`${name} goes out as ${authorization}`, async (t) => {
-      const { url, requests } = await serve(t, [connector]);
-      await new KibanaClient({ node: ` ${url} `, auth }).actions.getAll();
-      assert.equal(requests[0]?.headers.authorization, authorization);
-    });
-});
-
-describe("answers", () => {
-  it("every call answers body, statusCode and headers, and keeps fields that a newer Kibana adds", async (t) => {
-    const { url } = await serve(t, { ...connector, brand_new: true });
-    const { body, statusCode, headers } = await new KibanaClient({ node: url }).actions.get({ id: "c1" });
-    assert.equal(statusCode, 200);
-    assert.equal(headers["content-type"], "application/json; charset=utf-8");
-    assert.equal("brand_new" in body && body.brand_new, true);
-  });
-
-  it("delete answers 204 and no body", async (t) => {
-    const { url } = await serve(t, (_request, response) => response.writeHead(204).end());
-    const { body, statusCode } = await new KibanaClient({ node: url }).actions.delete({ id: "c1" });
-    assert.equal(statusCode, 204);
-    assert.equal(body, undefined);
-  });
-});
-
-for (const version of versions)
-  it(`a connector's whole life works with Kibana ${version}`, async (t) => {
-    const sandbox = await begin(t, { version });
-    await using client = sandbox.client();
-    const index = `life-${randomUUID()}`;
-    const config = { index, refresh: true };
-    const { body: created } = await client.actions.create({ name: "life", connector_type_id: ".index", config });
-    assert.deepEqual(created.config, { ...config, executionTimeField: null });
-    const { body: run } = await client.actions.execute({ id: created.id, params: { documents: [{ a: 1 }, { a: 2 }] } });
-    const ids = writtenDocuments(run).map(({ id }) => id);
-    assert.deepEqual(await idsIn(sandbox, index), ids);
-    const { body: updated } = await client.actions.update({ id: created.id, name: "life 2", config: { index } });
-    assert.equal(updated.config?.refresh, false);
-    const { body: all } = await client.actions.getAll();
-    assert.equal(all.find(({ id }) => id === created.id)?.referenced_by_count, 0);
-    const { body: types } = await client.actions.listTypes();
-    assert.ok(types.some(({ id, enabled }) => id === ".index" && enabled));
-    await client.actions.delete({ id: created.id });
-    assert.deepEqual(sandbox.connectors(), []);
-  });
-
-describe("refused before anything is sent", () => {
-  const node = "http://127.0.0.1:1";
-  const options: [name: string, options: unknown, message: RegExp][] = [
-    ["no options", undefined, /^options: missing/],
-    ["no node", {}, /^node: missing/],
-    [
-      "a node without scheme",
-      { node: "localhost:5601" },
-      /^node "localhost:5601": .*Did you mean http:\/\/localhost:5601\?/,
-    ],
-    ["a node of another scheme", { node: "ftp://localhost" }, /^node "ftp:\/\/localhost": .* or https:\/\/\.$/],
-    ["a node that is no URL", { node: "http://a b" }, /^node "http:\/\/a b": not a valid URL/],
-    ["a page's address", { node: "http://k:5601/app/home#/" }, /^node: the address of a page.*http:\/\/k:5601/],
-    ["credentials inside the URL", { node: "http://u:hunter2@k" }, /^node: must not carry credentials/],
-    ["credentials inside a URL without scheme", { node: "u:hunter2@k" }, /^node: must start with http/],
-    ["a user without password", { node, auth: { username: "u" } }, /^auth.password: missing/],
-    ["a password without user", { node, auth: { password: "hunter2" } }, /^auth.username/],
-    ["a user name with a colon", { node, auth: { username: "a:b", password: "hunter2" } }, /^auth.username/],
-    ["two kinds of auth", { node, auth: { username: "u", password: "hunter2", bearer: "t" } }, /^auth: has 2 kinds/],
-    ["auth and a header", { node, auth: { bearer: "t" }, headers: { Authorization: "x" } }, /^auth: two kinds/],
-    ["empty auth", { node, auth: {} }, /^auth: has 0 kinds/],
-    ["auth that is a string", { node, auth: "hunter2" }, /^auth: has 0 kinds/],
-    ["an API key of no known form", { node, auth: { apiKey: "hunter2" } }, /^auth.apiKey: of no known form/],
-    [
-      "an API key that was encoded twice",
-      { node, auth: { apiKey: "YVdRNmMyVmpjbVYw" } },
-      /^auth.apiKey: of no known form/,
-    ],
-    ...[
-      "a:b:hunter2",
-      "xessu_hunter2",
-      "essu_hunter2!",
-      "YTpiOmM=",
-      "YT!pi",
-      { id: "hunter2" },
-      { api_key: "hunter2" },
-    ].map((apiKey): [string, unknown, RegExp] => [
-      `the API key ${JSON.stringify(apiKey)}`,
-      { node, auth: { apiKey } },
-      /^auth.apiKey: of no known form/,
-    ]),
-    ["a token before which another word stands", { node, auth: { bearer: "myBearer hunter2" } }, /^auth.bearer/],
-    ["a token that is a number", { node, auth: { bearer: 1 } }, /^auth.bearer/],
-    ["an empty user name", { node, auth: { username: "", password: "hunter2" } }, /^auth.username/],
-    ["an empty password", { node, auth: { username: "u", password: "" } }, /^auth.password: missing/],
-    ["a space that is a number", { node, space: 5 }, /^space number/],
-    ["a list as the space", { node, space: ["ops"] }, /^space object/],
-    ["a space with more behind it", { node, space: "ops/x" }, /^space "ops\/x"/],
-    ["a query alone", { node: "http://k/?x" }, /^node: the address of a page/],
-    ["a fragment alone", { node: "http://k/#x" }, /^node: the address of a page/],
-    ["a path that ends with /app", { node: "http://k/app" }, /^node: the address of a page/],
-    ["a timeout that is too long by 1", { node, requestTimeout: 2 ** 31 }, /^requestTimeout 2147483648/],
-    ["a timeout of digits as a string", { node, requestTimeout: "30" }, /^requestTimeout 30/],
-    [
-      "a node with another scheme that ends in http",
-      { node: "xhttp://k" },
-      /must start with http:\/\/ or https:\/\/\.$/,
-    ],
-    ["a node that begins with slashes", { node: "//k/a//b" }, /Did you mean http:\/\/k\/a\/\/b\?$/],
-    ["a Cloud ID with more behind it", { node: `${cloudId} x` }, /^node: must start with http/],
-    ["a URL that ends like a Cloud ID", { node: `https://${cloudId}` }, /^node: not a valid URL/],
-    ["a blank API key", { node, auth: { apiKey: " " } }, /^auth.apiKey: of no known form/],
-    ["a token with a line break", { node, auth: { bearer: "a\nhunter2" } }, /^auth.bearer/],
-    ["a space in capitals", { node, space: "Sales" }, /^space "Sales"/],
-    ["an empty space", { node, space: "" }, /^space ""/],
-    ["a timeout of zero", { node, requestTimeout: 0 }, /^requestTimeout 0: must be a positive number/],
-    ["a timeout that is not a number", { node, requestTimeout: Number.NaN }, /^requestTimeout NaN/],
-    ["an endless timeout", { node, requestTimeout: Number.POSITIVE_INFINITY }, /^requestTimeout Infinity/],
-    ["a timeout as a string", { node, requestTimeout: "30s" }, /^requestTimeout 30s/],
-    ["a header with a line break", { node, headers: { "x-a": "1\r\nhunter2: 2" } }, /^headers: the value of x-a/],
-    ["a header name with a space", { node, headers: { "x a": "hunter2" } }, /^headers: "x a"/],
-    ["a header that is a number", { node, headers: { "x-a": 1 } }, /^headers: the value of x-a is not a string/],
-    [
-      "Headers",
-      { node, headers: new Headers({ authorization: "hunter2" }) },
-      /^headers: must be a plain object.*fromEntries/,
-    ],
-    ["a Map of headers", { node, headers: new Map([["a", "hunter2"]]) }, /^headers: must be a plain object/],
-    ["a list of headers", { node, headers: [["a", "hunter2"]] }, /^headers: must be a plain object/],
-    [
-      "a space in the URL",
-      { node: "http://k/kbn/s/ops" },
-      /^node: contains a space\. Pass http:\/\/k\/kbn, and "ops" as the space/,
-    ],
-    ["a space in a longer URL", { node: "http://k/s/ops/api" }, /^node: contains a space/],
-    [
-      "a Cloud ID",
-      { node: cloudId },
-      /^node: a Cloud ID, not a URL\. .*https:\/\/kb1\.eu-west-1\.aws\.found\.io: pass that/,
-    ],
-    ["a user and a password alone", { node: "elastic:hunter2" }, /^node: must start with http:\/\/ or https:\/\/\.$/],
-    ["a password that begins with a digit", { node: "elastic:2hunter2" }, /^node: must start with http/],
-    ["a URL with such a password", { node: "http://elastic:2hunter2" }, /^node: not a valid URL\.$/],
-    ["credentials after a backslash", { node: "http://\\u:hunter2@k" }, /^node: must not carry credentials/],
-    ["credentials after a tab and a slash", { node: "http://\t/u:hunter2@k" }, /^node: must not carry credentials/],
-    ["an escaped @", { node: "http://elastic:hunter2%40k" }, /^node: not a valid URL\.$/],
-    ["an empty user before the host", { node: "http://@k" }, /^node: must not carry credentials/],
-    ["a user name alone before the host", { node: "http://hunter2@k" }, /^node: must not carry credentials/],
-    [
-      "a header of the client's own",
-      { node, headers: { "Content-Length": "3" } },
-      /^headers: content-length cannot be set/,
-    ],
-    ["a dispatcher that is none", { node, dispatcher: {} }, /^dispatcher: must be a Dispatcher/],
-    ["tls beside a dispatcher", { node, dispatcher: new Agent(), tls: { ca: "" } }, /^tls: belongs to the dispatcher/],
-  ];
-  for (const [name, wrong, message] of options)
-    it(`${name} is a ConfigurationError that names the option, and no secret`, () => {
-      assert.throws(
-        () => new KibanaClient(wrong as KibanaClientOptions),
-        (error) => {
-          assert.ok(error instanceof ConfigurationError, inspect(error));
-          assert.match(error.message, message);
-          assert.doesNotMatch(inspect(error), /hunter2/);
-          return true;
-        },
+  for (const [what, auth, authorization] of credentials)
+    it(`with ${what} has the header authorization, in every space`, async (t) => {
+      const { url, requests } = await serve(t, []);
+      const client = new KibanaClient({ node: url, auth });
+      await client.actions.getAll();
+      await client.space("ops").actions.getAll();
+      assert.deepEqual(
+        requests.map(({ headers }) => headers.authorization),
+        [authorization, authorization],
       );
     });
 
-  for (const id of ["", ".", "..", "\ud800", undefined as unknown as string])
-    it(`the id ${JSON.stringify(id)} is refused by every method that takes one`, async (t) => {
-      const { url, requests } = await serve(t, connector);
-      const { actions } = new KibanaClient({ node: url });
-      for (const call of [
-        () => actions.get({ id }),
-        () => actions.update({ id, name: "n" }),
-        () => actions.delete({ id }),
-        () => actions.execute({ id, params: {} }),
-        ...(id === undefined ? [] : [() => actions.create({ id, name: "n", connector_type_id: ".x" })]),
-      ])
-        await assert.rejects(call, { name: "ConfigurationError", message: /^id /, outcome: "not-applied" });
-      assert.equal(requests.length, 0);
+  for (const status of [302, 429, 503])
+    it(`that gets a ${status} is neither repeated nor sent elsewhere`, async (t) => {
+      const headers = { location: "/elsewhere", "retry-after": "0" };
+      const { url, requests } = await serve(t, (_request, response) => response.writeHead(status, headers).end());
+      const error = await failure(new KibanaClient({ node: url }).actions.getAll());
+      assert.deepEqual([Object(error).statusCode, error.outcome, requests.length], [status, "unknown", 1]);
+    });
+});
+
+describe("a body that the API does not return is a DeserializationError", () => {
+  const get: Call = ({ actions }) => actions.get({ id: "c1" });
+  const getAll: Call = ({ actions }) => actions.getAll();
+  const execute: Call = ({ actions }) => actions.execute({ id: "c1", params: {} });
+  const create: Call = ({ actions }) => actions.create({ name: "n", connector_type_id: ".x" });
+  const bodies: [what: string, call: Call, body: unknown, says: RegExp][] = [
+    ["get without connector_type_id", get, { id: "c1" }, /: connector_type_id of the body is undefined/],
+    ["get of another connector", get, { ...connector, id: "other" }, /: id of the body is other/],
+    ["get of null", get, null, /: id of the body is undefined/],
+    ["create without id", create, { connector_type_id: ".x" }, /: id of the body is undefined/],
+    [
+      "create with an id of the caller, for another",
+      ({ actions }) => actions.create({ id: "mine", name: "n", connector_type_id: ".x" }),
+      connector,
+      /: id of the body is c1/,
+    ],
+    ["update of another", ({ actions }) => actions.update({ id: "x", name: "n" }), connector, /: id of the body is c1/],
+    ["execute of another connector", execute, { ...run, connector_id: "x" }, /: connector_id of the body is x/],
+    ["execute without status", execute, { connector_id: "c1" }, /: status of the body is undefined/],
+    ["getAll of an object", getAll, connector, /: the body is no list/],
+    ["getAll of a list with something else in it", getAll, [connector, {}], /: id of the body is undefined/],
+    ["listTypes of numbers", ({ actions }) => actions.listTypes(), [1], /: id of the body is undefined/],
+    ["delete with 200", ({ actions }) => actions.delete({ id: "c1" }), {}, /: 204 was expected/],
+  ];
+  for (const [what, call, body, says] of bodies)
+    it(`that says what is wrong: ${what}`, async (t) => {
+      const { url } = await serve(t, (_request, response) => sendJson(response, 200, body));
+      const error = await failure(call(new KibanaClient({ node: url })));
+      assert.deepEqual([error.name, error.outcome], ["DeserializationError", "unknown"]);
+      assert.match(error.message, says);
     });
 
-  it("an id of more than 36 characters is refused on create", async () => {
-    const { actions } = new KibanaClient({ node });
-    await assert.rejects(actions.create({ id: "x".repeat(37), name: "n", connector_type_id: ".x" }), {
-      message: /has 37 characters; Kibana takes at most 36/,
-    });
-    await assert.rejects(actions.create({ id: "x".repeat(36), name: "n", connector_type_id: ".x" }), {
-      name: "ConnectionError",
-    });
-  });
-
-  it("a call without its first argument is refused", async () => {
-    const { actions } = new KibanaClient({ node });
-    await assert.rejects(actions.get(undefined as unknown as { id: string }), {
-      name: "ConfigurationError",
-      message: /^The first argument must be an object/,
-    });
-  });
-
-  it("a wrong timeout or header of a single call is refused", async () => {
-    const { actions } = new KibanaClient({ node });
-    await assert.rejects(actions.getAll({ requestTimeout: -1 }), { message: /^requestTimeout -1/ });
-    await assert.rejects(actions.getAll({ headers: { "kbn-xsrf": "x" } }), { message: /^headers: kbn-xsrf/ });
+  it("but fields that a newer Kibana adds are kept", async (t) => {
+    const { url } = await serve(t, { ...connector, brand_new: true });
+    assert.deepEqual(Object((await get(new KibanaClient({ node: url }))) as object).body.brand_new, true);
   });
 });
 
-describe("connections", () => {
-  it("url is the address with base path and space", () => {
-    const client = new KibanaClient({ node: "https://proxy.example/kbn//", space: "ops", requestTimeout: 2 ** 31 - 1 });
-    assert.equal(client.url, "https://proxy.example/kbn/s/ops");
-    assert.equal(client.space("sales").url, "https://proxy.example/kbn/s/sales");
-    assert.equal(new KibanaClient({ node: "http://localhost:5601" }).url, "http://localhost:5601");
+for (const version of ["8.12", "8.19", "9.4"])
+  it(`a connector's whole life works with Kibana ${version}`, async (t) => {
+    const sandbox = await begin(t, { version });
+    await using client = sandbox.client();
+    const { actions } = client;
+    const config = { index: `life-${randomUUID()}`, refresh: true };
+    const { body: created } = await actions.create({ name: "life", connector_type_id: ".index", config });
+    assert.deepEqual(created.config, { ...config, executionTimeField: null });
+    const { body } = await actions.execute({ id: created.id, params: { documents: [{ a: 1 }, { a: 2 }] } });
+    const ids = writtenDocuments(body).map(({ id }) => id);
+    assert.equal(ids.length, 2);
+    assert.deepEqual((await idsIn(sandbox, config.index)).sort(), ids.sort());
+    const update = { id: created.id, name: "life 2", config: { index: config.index } };
+    assert.equal((await actions.update(update)).body.config?.refresh, false);
+    assert.equal((await actions.get({ id: created.id })).body.name, "life 2");
+    assert.equal((await actions.getAll()).body.find(({ id }) => id === created.id)?.referenced_by_count, 0);
+    assert.ok((await actions.listTypes()).body.some(({ id, enabled }) => id === ".index" && enabled));
+    await actions.delete({ id: created.id });
+    assert.equal((await failure(actions.get({ id: created.id }))).name, "NotFoundError");
   });
 
-  it("closing a space's client leaves the others alone", async (t) => {
-    const { url } = await serve(t, [connector]);
-    const client = new KibanaClient({ node: url, tls: {} });
-    await client.space("ops").close();
-    assert.equal((await client.actions.getAll()).statusCode, 200);
-    await client[Symbol.asyncDispose]();
-    await assert.rejects(client.actions.getAll(), { name: "ConfigurationError", message: /closed/ });
-  });
+describe("an option that is wrong is refused, without repeating an address or a credential", () => {
+  const node = "http://127.0.0.1:1";
+  const wrong: Record<string, unknown[]> = {
+    options: [undefined, null, "http://k"],
+    "node:": [
+      {},
+      ...["localhost:5601", "ftp://hunter2", "xhttp://k", "http://a b", "//k", "hunter2:bDE="],
+      ...[
+        "http://u:hunter2@k",
+        "https://elastic:2024/hunter2@k",
+        "hunter2@k",
+        "http://k/?hunter2",
+        "http://k/#hunter2",
+      ],
+    ].map((node) => ({ node })),
+    "auth:": [
+      ...[{}, null, "hunter2", { username: "u" }, { password: "hunter2" }, { apikey: "hunter2" }],
+      ...[
+        { bearer: "hunter2", apiKey: "id:hunter2" },
+        { username: "u", password: "hunter2", bearer: "t" },
+      ],
+    ].map((auth) => ({ node, auth })),
+    "auth: there is also a header": [{ node, auth: { bearer: "hunter2" }, headers: { Authorization: "hunter2" } }],
+    "auth.password:": ["", undefined].map((password) => ({ node, auth: { username: "hunter2", password } })),
+    "auth.username:": ["", undefined].map((username) => ({ node, auth: { username, password: "hunter2" } })),
+    "auth.bearer:": ["", undefined].map((bearer) => ({ node, auth: { bearer } })),
+    "auth.apiKey:": [
+      ...["", undefined, " ", "hunter2", "a:b:hunter2", "YVdRNmMyVmpjbVYw", "YT!pi", "xessu_hunter2", "YTpiOmM="],
+      ...[{ id: "hunter2" }, { api_key: "hunter2" }, 5, '{"id":"hunter2"}'],
+    ].map((apiKey) => ({ node, auth: { apiKey } })),
+    "space:": ["", "Sales", "a/b", 5, ["ops"], null].map((space) => ({ node, space })),
+    "requestTimeout:": [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "30", null].map((ms) => ({
+      node,
+      requestTimeout: ms,
+    })),
+    "tls:": [...["ca.crt", null, []].map((tls) => ({ node, tls })), { node, tls: {}, dispatcher: new Agent() }],
+    "tls.ca:": ["ca.crt", ["hunter2"]].map((ca) => ({ node, tls: { ca } })),
+    "tls.cert:": [{ node, tls: { cert: "client.crt", key: "client.key" } }],
+    "tls.key:": [{ node, tls: { key: "client.key" } }],
+  };
+  for (const [start, cases] of Object.entries(wrong))
+    for (const options of cases)
+      it(`${start} ${inspect(options, { breakLength: 999, depth: 1 })}`, () => {
+        assert.throws(
+          () => new KibanaClient(options as library.KibanaClientOptions),
+          (error) => {
+            assert.ok(error instanceof ConfigurationError, inspect(error));
+            assert.equal(error.message.slice(0, start.length), start);
+            assert.equal(error.outcome, "not-applied");
+            assert.doesNotMatch(inspect(error), /hunter2/);
+            return true;
+          },
+        );
+      });
+});
 
-  it("close refuses later calls of all spaces, and may be called twice", async (t) => {
-    const { url, requests } = await serve(t, [connector]);
-    const client = new KibanaClient({ node: url });
-    const other = client.space("other");
-    await other.actions.getAll();
-    await client.close();
-    await other.close();
-    await assert.rejects(other.actions.getAll(), { name: "ConfigurationError", message: /closed/ });
-    assert.equal(requests.length, 1);
-  });
-
-  it("a dispatcher of the caller's is used and not closed", async () => {
-    const dispatcher = new MockAgent();
-    dispatcher.disableNetConnect();
-    dispatcher
-      .get("http://kibana.invalid")
-      .intercept({ method: "GET", path: "/s/ops/api/actions/connectors" })
-      .reply(200, [connector])
-      .times(2);
-    const client = new KibanaClient({ node: "http://kibana.invalid", dispatcher });
-    const { body } = await client.space("ops").actions.getAll();
-    assert.deepEqual(body, [connector]);
-    await client.close();
-    await new KibanaClient({ node: "http://kibana.invalid", space: "ops", dispatcher }).actions.getAll();
-    dispatcher.assertNoPendingInterceptors();
-    await dispatcher.close();
-  });
-
-  it("a client of another space has the credentials and the deadline of the first, as they were given", async (t) => {
-    const requests: (string | undefined)[] = [];
-    const { url } = await serve(t, ({ headers }, response) => {
-      requests.push(headers.authorization);
-      if (requests.length === 1) sendJson(response, 200, []);
-    });
-    const auth = { username: "elastic", password: "first" };
-    const client = new KibanaClient({ node: new URL(url), auth, requestTimeout: 50 });
-    await client.actions.getAll({ requestTimeout: 10_000 });
-    auth.password = "second";
-    await assert.rejects(client.space("ops").actions.getAll(), { name: "TimeoutError" });
-    assert.deepEqual(requests, Array(2).fill(`Basic ${btoa("elastic:first")}`));
-  });
+describe("an argument that is wrong is refused, and nothing is sent", () => {
+  const calls: [
+    what: string,
+    call: (client: KibanaClient, wrong: never) => unknown,
+    start: RegExp,
+    wrong: unknown[],
+  ][] = [
+    ["get", ({ actions }, wrong) => actions.get(wrong), /^The first argument/, [undefined, null, "id", []]],
+    ["create", ({ actions }, wrong) => actions.create(wrong), /^The first argument/, [undefined]],
+    ["update", ({ actions }, wrong) => actions.update(wrong), /^The first argument/, [undefined]],
+    ["delete", ({ actions }, wrong) => actions.delete(wrong), /^The first argument/, [undefined]],
+    ["execute", ({ actions }, wrong) => actions.execute(wrong), /^The first argument/, [undefined]],
+    ["listTypes", ({ actions }, wrong) => actions.listTypes(wrong), /^The first argument/, [null, "alerting"]],
+    ["id of get", ({ actions }, id) => actions.get({ id }), /^id:/, [undefined, "", ".", "..", "\ud800", 5]],
+    ["id of update", ({ actions }, id) => actions.update({ id, name: "n" }), /^id:/, [undefined, ""]],
+    ["id of delete", ({ actions }, id) => actions.delete({ id }), /^id:/, [undefined, ""]],
+    ["id of execute", ({ actions }, id) => actions.execute({ id, params: {} }), /^id:/, [undefined, ""]],
+    ["id of create", ({ actions }, id) => actions.create({ id, name: "n", connector_type_id: ".x" }), /^id:/, [""]],
+    [
+      "params",
+      ({ actions }, params) => actions.execute({ id: "c", params }),
+      /^params:/,
+      [undefined, null, [], "text"],
+    ],
+    ["space", (client, id) => client.space(id), /^space:/, [undefined, null, "Ops", ""]],
+    ["timeout", ({ actions }, ms) => actions.getAll({ requestTimeout: ms }), /^requestTimeout:/, [0, "1", 2 ** 31]],
+    ["signal", ({ actions }, signal) => actions.getAll({ signal }), /^signal:/, [{}, "x"]],
+    // undici checks headers.
+    ["header's name", ({ actions }, key) => actions.getAll({ headers: { [key]: "1" } }), /invalid header key/, ["x a"]],
+    ["header", ({ actions }, value) => actions.getAll({ headers: { "x-a": value } }), /invalid x-a/, ["a\r\nb: c", {}]],
+  ];
+  for (const [what, call, start, values] of calls)
+    for (const value of values)
+      it(`${what}: ${inspect(value)}`, async (t) => {
+        const { url, requests } = await serve(t, []);
+        const { name, message, outcome } = await failure(
+          (async () => call(new KibanaClient({ node: url }), value as never))(),
+        );
+        assert.deepEqual([name, outcome, requests.length], ["ConfigurationError", "not-applied", 0]);
+        assert.match(message.replace(/^GET \S+ -> /, ""), start);
+      });
 });
