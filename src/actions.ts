@@ -141,7 +141,7 @@ function connectorChecker(id: string | undefined) {
 }
 
 function checkList(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "it is no list";
+  return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "the body is no list";
 }
 
 /** Makes a check: each field of a body must be a string and, if a value is given here, have it. */
@@ -149,7 +149,8 @@ function fieldChecker(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
     for (const name in fields) {
       const value: unknown = Object(body)[name];
-      if (typeof value !== "string" || value !== (fields[name] ?? value)) return `its ${name} is ${toText(value)}`;
+      if (typeof value !== "string" || value !== (fields[name] ?? value))
+        return `${name} of the body is ${toText(value)}`;
     }
     return undefined;
   };

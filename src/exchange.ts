@@ -99,7 +99,7 @@ class Handler implements Dispatcher.DispatchHandler {
     if (this.#size <= bodyLimit) {
       this.#chunks.push(chunk);
     } else {
-      this.#caller.resolve(this.#response);
+      this.#caller.resolve({ ...this.#response, text: undefined });
       this.#abort();
     }
   }

@@ -52,7 +52,9 @@ export function runError(request: HttpRequest, response: HttpResponse, content: 
     ...shown(request, response, content),
     hint: findHint(runHints, [reason]) ?? findHint(runHints, [said]),
     // Kibana checks params, config and secrets before it runs anything.
-    outcome: /^error validating (action params|(action|connector) type )/.test(said) ? "not-applied" : "unknown",
+    outcome: /^error validating (action params|(action|connector) type )/.test(toText(Object(content).message))
+      ? "not-applied"
+      : "unknown",
   } as const;
   const text = messageOf(request, `the run failed: ${message}`);
   return new errors.ConnectorExecutionError(text, details, Object(details.body));
@@ -92,7 +94,8 @@ function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, 
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
     return statusCode === 404 && isMissing ? "Kibana-no-connector" : "Kibana";
   }
-  if (isRecord(Object(content).error) || headers["x-elastic-product"] || /^no handler found/.test(said))
+  const { error, status } = Object(content);
+  if ((error && status === statusCode) || headers["x-elastic-product"] || /^no handler found/.test(said))
     return "Elasticsearch";
   return said.startsWith("an HTML page") ? "page" : "other";
 }

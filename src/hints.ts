@@ -11,30 +11,32 @@ type Hints = Readonly<Record<string, string>>;
 export const connectionHints: Hints = {
   "ECONNREFUSED.* proxy": "Nothing listens at {peer}, where your dispatcher expects a proxy.",
   ECONNREFUSED: "Nothing listens at {origin}. Is Kibana running? start-local starts with elastic-start-local/start.sh.",
-  ".* | Proxy response": "The proxy of your dispatcher refused the connection. 407 means that it needs credentials.",
+  ".* | Proxy (response|Auth)":
+    "The proxy of your dispatcher refused the connection. 407 means that it needs credentials.",
   "ENOTFOUND|EAI_AGAIN": "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN.",
-  "E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT unsent": "{origin} is unreachable. Check address, network, firewall, VPN.",
+  "E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT unsent": "{origin} does not accept connections. Check network and VPN.",
   "\\w*TIMEOUT": "Kibana may still carry out the request: look before you repeat it. requestTimeout sets the limit.",
   "EPROTO|ERR_SSL_(WRONG|PACKET)": "That port does not use TLS. If it is Kibana's, use http:// instead of https://.",
   ".*(SELF_SIGNED|UNABLE_TO_)": "Trust its authority: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca } with the contents.",
-  "ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS": "The certificate is for another host name, or for another time.",
+  "ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS": "The certificate is for another host name or time (check the clock).",
   ".*_ALERT_": "The server requires a client certificate that it trusts: pass tls: { cert, key }.",
   ".* http: .* | Response does not match": "That is no HTTP server. If the port uses TLS, use https://.",
   ".* sent http:": "The connection broke: look before you repeat a write. If the port uses TLS, use https://.",
-  "(ECONNRESET|UND_ERR_SOCKET|EPIPE|HPE_)":
-    "The connection broke: look before you repeat. Is a client certificate required?",
+  ".* sent https:": "The connection broke: look before you repeat. Is a client certificate required?",
+  "(ECONNRESET|UND_ERR_SOCKET|EPIPE) unsent": "{origin} hung up. Does it use TLS, or require a client certificate?",
   "UND_ERR_INVALID_ARG.* | invalid on": "dispatcher: must be of undici 7 or 8.",
 };
 
-/** Situation: `<status> <method> <sender> <credentials, decoded>`, such as `401 GET Kibana Basic elastic:changeme`. Never shown. */
+/** Situation: `<status> <method> <sender> <credentials, decoded>`, such as `401 GET Kibana Basic elastic:changeme`. */
 export const responseHints: Hints = {
   "... \\w+ Elasticsearch ": "{origin} is Elasticsearch. Kibana usually has port 5601, or .kb. instead of .es.",
-  ".* | .{0,60}HTTP request.{0,20} HTTPS (server|port)": "That port uses TLS: use https:// instead of http://.",
+  "... \\w+ (page|other) .* | .{0,40}HTTP request.{0,20} HTTPS ":
+    "That port uses TLS: use https:// instead of http://.",
+  "3.. ": "Redirects are not followed, because they would take the credentials along. Use Kibana's own address.",
   "407 ": "The proxy of your dispatcher needs credentials.",
   "50[24] ": "A proxy got no response from Kibana, which may have carried out the request: look before you repeat it.",
   "200 \\w+ page ": "A web page, not Kibana's API. Is Kibana starting? If not, check the address.",
   "(?!413|503)... \\w+ page ": "A web page, not Kibana's API: a login page or a proxy. Check the address.",
-  "3.. ": "Redirects are not followed, because they would take the credentials along. Use Kibana's own address.",
   "503 \\w+ starting ": "Kibana is starting. Nothing was done: try again in {retryAfter} seconds.",
   "503 ": "Kibana, its Elasticsearch or the proxy in front of it is not available. Check them, and try again later.",
   "403 .* | Actions is unavailable": "Kibana has lost its Elasticsearch, and with it the licence. Check Elasticsearch.",
@@ -65,25 +67,31 @@ export const responseHints: Hints = {
   "500 ": "See Kibana's log: no Elasticsearch, or xpack.encryptedSavedObjects.encryptionKey is missing or changed.",
 };
 
+const mappingHint = "It does not fit the mapping: GET <index>/_mapping. Of several, those that fit have been written.";
+const lostHint = "Kibana has lost its Elasticsearch, it is overloaded, or the request was too large for it.";
+
 /** Situation: what Kibana or Elasticsearch said about the run, without the position in the JSON. */
 export const runHints: Hints = {
+  "error validating action params":
+    "An .index connector takes { documents: [{ ... }] }, and no other key but indexOverride.",
   "error validating (action|connector) type": "Its config or secrets are not valid. Send them with actions.update().",
   failure_store: "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed.",
   noop: "An ingest pipeline of the index (index.default_pipeline, index.final_pipeline) drops documents like this one.",
   "(security_exception\\W.*)?unable to authenticate": "Elasticsearch is starting, or the credentials have expired.",
   "security_exception|action \\[": "A run writes as you: it needs create_doc, and auto_configure for a new index.",
-  "[^[]*request body is required": "documents is empty: a run needs at least one document.",
+  "(\\[?parse_exception\\W+(Root causes:\\W+parse_exception: |Reason: )?)?request body is required":
+    "documents is empty: a run needs at least one document.",
   "Invalid index name|the action indices:admin": "config.index is not a valid name: correct it with actions.update().",
-  closed: "The index is closed: open it with POST <index>/_open.",
+  "closed(;|$)": "The index is closed: open it with POST <index>/_open.",
   "no such index": "Elasticsearch may not create this index by itself: create it first.",
   "(cluster_block_exception\\W.*|index \\S+ )?blocked by": "The disk is full, or a setting forbids writes.",
   "no write index|pipeline with id|routing is required|\\[\\w+\\]: version conflict|only write ops":
     "A setting of the index or alias forbids this write: correct what the message names.",
   "data stream timestamp": 'A data stream needs @timestamp: send it, or set executionTimeField: "@timestamp".',
-  "(\\w+_parsing_exception|failed to parse|field name|object mapping|mapp|can't merge|Limit of|cannot|The |Field )":
-    "The document does not fit the mapping (GET <index>/_mapping). Of several, those that fit have been written.",
-  "error indexing documents$|connect|socket hang up|Request timed out|Bad Gateway|\\w*(unavailable|rejected|circuit_breaking)":
-    "Kibana has lost its Elasticsearch, it is overloaded, or the request was too large for it.",
+  "\\w+_parsing_exception|failed to parse|field name|object mapping|mapp|can't merge|Limit of|cannot set": mappingHint,
+  "Cannot write|The (\\[|number of nested)|Field (name|\\[)": mappingHint,
+  "error indexing documents$|connect [A-Z]|socket hang up|Request timed out|Bad Gateway": lostHint,
+  "\\w*(unavailable|rejected|circuit_breaking)": lostHint,
 };
 
 /** `facts` are what the patterns of a key have to match, in order; `values` replace `{name}` in the hint. */

@@ -49,8 +49,8 @@ export class Transport {
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
     const content = statusCode === 204 ? undefined : parseJson(text);
     if (statusCode < 200 || statusCode > 299) throw responseError(request, response, content);
-    const fault = text === undefined ? "it is longer than 64 MiB" : check(content);
-    if (typeof fault === "string") throw responseError(request, response, content, `the body is not valid: ${fault}`);
+    const fault = text === undefined ? "the body is longer than 64 MiB" : check(content);
+    if (typeof fault === "string") throw responseError(request, response, content, fault);
     if (fault !== undefined) throw runError(request, response, content, fault);
     return { body: content as Body, statusCode, headers: response.headers };
   }

@@ -23,7 +23,11 @@ const calls: Record<string, Call> = {
   listTypes: ({ actions }, options) => actions.listTypes({}, options),
 };
 
-const reasonOf = (call: Promise<unknown>) => call.then(assert.fail, (reason: unknown) => reason);
+const reasonOf = (call: Promise<unknown>) =>
+  call.then(
+    () => assert.fail(),
+    (reason: unknown) => reason,
+  );
 
 type Place = "connecting" | "receiving the body";
 const places: Place[] = ["connecting", "receiving the body"];

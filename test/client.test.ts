@@ -59,7 +59,7 @@ describe("a request on the wire", () => {
       const [sent] = server.requests;
       assert.equal(`${sent?.method} ${sent?.path}`, line.replace(" ", " /api/actions"));
       assert.equal(sent?.body, body === undefined ? "" : JSON.stringify(body));
-      assert.equal(sent?.headers["kbn-xsrf"], line.startsWith("GET") ? undefined : "true");
+      assert.equal(sent?.headers["kbn-xsrf"], "true");
       assert.equal(sent?.headers["content-type"], body === undefined ? undefined : "application/json");
       assert.equal(sent?.headers.authorization, undefined);
     });
