@@ -82,6 +82,7 @@ const others: [what: string, status: number, body: unknown, outcome: string][] =
   ["invalid secrets", 200, failed(undefined, "error validating action type secrets: no"), "not-applied"],
   ["an invalid config, in newer words", 200, failed("", "error validating connector type config: no"), "not-applied"],
   ["words about a validation", 200, failed("x error validating action params"), "unknown"],
+  ["another system's words about a validation", 200, failed("error validating action params"), "unknown"],
   ["a run of unknown status", 200, { connector_id: "c", status: "later" }, "unknown"],
 ];
 for (const [what, status, body, outcome] of others)
@@ -121,12 +122,15 @@ const hints: [what: string, body: object, hint: RegExp, call?: Call][] = [
   ["an id, from 9.4 on", kibana(400, "[request params.id]: Connector ID must contain"), /a-z, 0-9 and -/],
   ["a system connector", kibana(400, "Execution of system action is not allowed"), /It belongs to Kibana/],
   ["no secrets", failed("", "error validating action type secrets: [u]: no"), /actions.update\(\)/],
+  ["invalid params", failed(undefined, "error validating action params: [documents]: no"), /params|documents/],
+  ["an empty run of 7.17", failed("parse_exception: [parse_exception] Reason: request body is required"), /is empty/],
   ["the failure store", ok({ status: 201, failure_store: "used" }), /::failures/],
   ["a lost Elasticsearch", failed("connect ECONNREFUSED 127.0.0.1:9200"), /lost its Elasticsearch/],
   ["a slow Elasticsearch", failed("Request timed out"), /lost its Elasticsearch/],
   ["a type with the words of a block", kibana(400, 'Action type "blocked by: [TOO_MANY" is not'), /listTypes/],
   ["an id with the words of a block", notFound("blocked by: [TOO_MANY"), /Not in/, get("blocked by: [TOO_MANY")],
   ["an id with the words of a 401", notFound("Unauthorized"), /Not in the space/, get("Unauthorized")],
+  ["an id with the words of Go", notFound("HTTP request to HTTPS port"), /Not in/, get("HTTP request to HTTPS port")],
   ["an index named closed", failed("no such index [closed]"), /create it first/],
   ["a value", failed("[1:6] failed to parse field [n]: 'request body is required'"), /does not fit the mapping/],
 ];
@@ -137,16 +141,23 @@ for (const [what, body, hint, call] of hints)
     assert.match(error.hint ?? "", hint);
   });
 
-it("the hint for the address of Elasticsearch says so", async (t) => {
+it("the hint for the address of Elasticsearch says so, and that for a gateway's JSON does not", async (t) => {
   const headers = { "x-elastic-product": "Elasticsearch" };
   const { url: node } = await serve(t, (_request, response) => response.writeHead(404, headers).end("{}"));
   assert.match((await errorOf(getAll, { node })).hint ?? "", /is Elasticsearch/);
   for (const error of [{ type: "security_exception", reason: "r" }, "no handler found for uri [/api] and method [GET]"])
     assert.match((await respond(t, 401, { error, status: 401 })).hint ?? "", /is Elasticsearch/);
+  assert.doesNotMatch((await respond(t, 403, { error: { code: 403, message: "m" } })).hint ?? "", /is Elasticsearch/);
 });
 
+for (const said of ["The order has no price", "closed accounts", "connector id is missing", "The client noticed"])
+  it(`the hint for "${said}", which a pipeline may say, does not name another cause`, async (t) => {
+    const { hint = "" } = await respond(t, 200, failed(said), execute);
+    assert.doesNotMatch(hint, /does not fit the mapping|index is closed|lost its Elasticsearch/);
+  });
+
 it("the hint for a wrong password does not depend on words in the user's name", async (t) => {
-  for (const username of ["kibana_system2", "my_kibana_system"]) {
+  for (const username of ["kibana_system2", "my_kibana_system", "Team Elasticsearch Admin", "a page b"]) {
     const error = await respond(t, 401, kibana(401, "no"), getAll, { auth: { username, password: "a:b" } });
     assert.match(error.hint ?? "", /password is wrong/);
   }
@@ -161,6 +172,8 @@ const connections: [codes: string, hint: RegExp | undefined, sent?: boolean, nod
   ["ERR_SSL_PACKET_LENGTH_TOO_LONG", /use http:\/\//, false, tls],
   ["ECONNRESET", /client certificate required/, true, tls],
   ["UND_ERR_INVALID_ARG", /undici 7 or 8/],
+  ["ECONNREFUSED", /Nothing listens at https:\/\/k.invalid\./, false, tls],
+  ["ECONNRESET UND_ERR_SOCKET", /^(?!.*look before)/], // nothing was sent
   ["EUNKNOWN", undefined],
 ];
 for (const [codes, hint, sent = false, node = "http://k.invalid:5601"] of connections)
@@ -183,6 +196,7 @@ it("the hint for a proxy that refuses names the proxy, not Kibana", async (t) =>
     ["http://127.0.0.1:1", "http://k.invalid", /at 127.0.0.1:1, where your dispatcher expects a proxy/],
     ["http://127.0.0.1:1", "https://k.invalid", /at 127.0.0.1:1, where your dispatcher expects a proxy/],
     [refusing, "https://k.invalid", /proxy of your dispatcher/],
+    [refusing, "http://k.invalid", /proxy of your dispatcher/],
   ] as const) {
     const dispatcher = new ProxyAgent({ uri, proxyTunnel: node.startsWith("https") });
     t.after(() => dispatcher.close());

@@ -226,6 +226,7 @@ const faults: Record<string, [Start, Expected]> = {
 
 // What proxies, login pages and load balancers send. They may stand in for an answer of Kibana that got lost.
 const pages: [status: number, error: string, hint: RegExp, title?: string][] = [
+  [302, "ResponseError", /Redirects are not followed/],
   [400, "BadRequestError", /use https:\/\//, "400 The plain HTTP request was sent to HTTPS port"],
   [400, "BadRequestError", /login page or a proxy/],
   [401, "AuthenticationError", /login page or a proxy/],

@@ -184,4 +184,11 @@ it("the recorded answers", async (t) => {
       assert.equal(!(result instanceof KibanaError), isWritten, exchange.name);
     }
   });
+
+  await t.test("at least nine of ten recorded failed runs of an index connector get a hint", (t) => {
+    const failures = runs.map(({ result }) => result).filter((result) => result instanceof KibanaError);
+    const share = failures.filter(({ hint }) => hint !== undefined).length / failures.length;
+    t.diagnostic(`${failures.length} failed runs, ${(share * 100).toFixed(1)} % with a hint`);
+    assert.ok(failures.length > 150 && share >= 0.9, `${share}`);
+  });
 });
