@@ -30,7 +30,7 @@ export const connectionHints: Hints = {
 /** Situation: `<status> <method> <sender> <credentials, decoded>`, such as `401 GET Kibana Basic elastic:changeme`. */
 export const responseHints: Hints = {
   "... \\w+ Elasticsearch ": "{origin} is Elasticsearch. Kibana usually has port 5601, or .kb. instead of .es.",
-  "... \\w+ (page|other) .* | .{0,40}HTTP request.{0,20} HTTPS ":
+  "... \\w+ (page|other) .* | .{0,60}(HTTP request.{0,20} HTTPS |plain HTTP to an SSL)":
     "That port uses TLS: use https:// instead of http://.",
   "3.. ": "Redirects are not followed, because they would take the credentials along. Use Kibana's own address.",
   "407 ": "The proxy of your dispatcher needs credentials.",
@@ -52,7 +52,7 @@ export const responseHints: Hints = {
   "403 .* | Unauthorized to (get|execute)": 'Missing privilege: "Actions and Connectors: Read" in the space "{space}".',
   "403 .* | Unauthorized to ": 'Missing privilege: "Actions and Connectors: All" in the space "{space}".',
   "403 .* | [Aa]ction type ": "The licence or kibana.yml excludes this type. See actions.listTypes().",
-  "413 ": "{bytes} bytes were sent; Kibana accepts 1 MiB (server.maxPayload). Send fewer documents per run.",
+  "413 ": "{bytes} bytes were sent. The default limit of Kibana is 1 MiB (server.maxPayload). Send less at once.",
   "400 .* | (Predefined IDs|\\[request params\\.id\\])":
     "An id is a UUID (version 1 to 5) in Kibana 8.8 to 9.3, later up to 36 of a-z, 0-9 and -. crypto.randomUUID() fits.",
   "400 .* | (This .* already exists in a p|P)reconfigured": "It is defined in kibana.yml. It can only be run.",
@@ -85,7 +85,8 @@ export const runHints: Hints = {
   "closed(;|$)": "The index is closed: open it with POST <index>/_open.",
   "no such index": "Elasticsearch may not create this index by itself: create it first.",
   "(cluster_block_exception\\W.*|index \\S+ )?blocked by": "The disk is full, or a setting forbids writes.",
-  "no write index|pipeline with id|routing is required|\\[\\w+\\]: version conflict|only write ops":
+  "\\[.*\\]: version conflict": "A document with this _id exists already. An ingest pipeline chose the _id.",
+  "no write index|pipeline with id|routing is required|only write ops":
     "A setting of the index or alias forbids this write: correct what the message names.",
   "data stream timestamp": 'A data stream needs @timestamp: send it, or set executionTimeField: "@timestamp".',
   "\\w+_parsing_exception|failed to parse|field name|object mapping|mapp|can't merge|Limit of|cannot set": mappingHint,
