@@ -116,7 +116,6 @@ describe("a program's first call", { concurrency: 2 }, () => {
       copyFileSync(library, join(cwd, "library.mjs"));
       const program = `import { KibanaClient } from "./library.mjs";
         const dispatchers = () => [1, 2].map((version) => globalThis[Symbol.for("undici.globalDispatcher." + version)]);
-        await fetch("data:,");
         const before = dispatchers();
         const call = new KibanaClient({ node: "${node}" }).actions.get({ id: "c" });
         const result = await call.then(({ statusCode }) => statusCode, ({ name, hint }) => name + ": " + hint);

@@ -1,416 +1,289 @@
-// What the example prints, asks and answers: a real child process against the sandbox, in terminals and pipes.
+// The example as its user sees it: output, exit code, and what is in Kibana and Elasticsearch afterwards.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
-import { type Child, compile, type Finished, startChild, temporaryFolder } from "./support/child.ts";
+import { describe, it, type TestContext } from "node:test";
+import type { Answer, Exchange, SandboxOptions } from "./sandbox/sandbox.ts";
+import { type Child, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { begin, serve } from "./support/server.ts";
 
-const root = fileURLToPath(new URL("../", import.meta.url));
-const example = join(root, "examples/simple-index-connector.ts");
+const root = join(import.meta.dirname, "..");
+const compiled = compile("examples/simple-index-connector.ts");
+const empty = temporaryFolder(); // without .env and elastic-start-local/
 const question = "Delete the connector? (y/N): ";
 
-// As documented, by tsx, it takes most of a second to start. What does not depend on that runs compiled.
-const asDocumented = ["--import", import.meta.resolve("tsx"), example];
-const compiled = compile("examples/simple-index-connector.ts");
+/** What the example does, request by request; `look` only after a delete that failed. */
+type Step = "create" | "execute" | "get" | "read" | "delete" | "look";
 
-/** For the child to work in, so that nobody's .env or elastic-start-local/ is found. */
-const empty = temporaryFolder();
-
-async function sandboxFor(t: TestContext, options: SandboxOptions = {}) {
-  const sandbox = await startSandbox(options);
-  t.after(() => sandbox.close());
-  return sandbox;
-}
-
-/** Without Elasticsearch's address, the example does not read the document back, which takes as long as all the rest. */
-async function withoutElasticsearch(t: TestContext) {
-  const sandbox = await sandboxFor(t);
-  return Object.assign(sandbox, { env: { ...sandbox.env, ELASTICSEARCH_URL: "" } });
-}
+/** What happens at a step instead of its response. */
+type Fault = (exchange: Exchange, handle: () => Promise<Answer>, child: Child) => Promise<Answer | undefined>;
 
 interface Run {
-  env: Record<string, string>;
-  flags?: string[];
-  /** Without it, standard input stays open. */
-  input?: string;
+  sandbox?: SandboxOptions;
+  env?: Record<string, string>;
+  faults?: Partial<Record<Step, Fault>> | undefined;
+  /** All of standard input. Without it, standard input stays open. */
+  input?: string | undefined;
   cwd?: string;
-  /** What a shell or a terminal is to do with the command, as sh(1) words. */
-  shell?: (command: string) => [program: string, ...args: string[]];
-  /** What node is to run; the compiled example, unless told. */
-  program?: string[];
+  by?: ((command: string[]) => string[]) | undefined;
 }
 
-/** Starts the example. However it ends, it must have shown no credential and no stack trace. */
-function start(t: TestContext, { env, flags = [], input, cwd = empty, shell, program = compiled }: Run): Child {
-  const command: [string, ...string[]] = [process.execPath, ...program, ...flags];
-  const [file, ...args] = shell ? shell(command.map((word) => `'${word}'`).join(" ")) : command;
-  const tsconfig = { TSX_TSCONFIG_PATH: join(root, "tsconfig.json") };
-  const child = startChild(file, args, { env: { ...tsconfig, ...env }, cwd, input });
-  t.after(() => child.kill("SIGKILL"));
-  return {
-    ...child,
-    finished: child.finished.then((finished) => {
-      const shown = finished.stdout + finished.stderr;
-      for (const secret of secretsOf(env)) assert.ok(!shown.includes(secret), `a credential is shown:\n${shown}`);
-      assert.doesNotMatch(shown, /^\s+at .*:\d+/m, "a stack trace is shown");
-      return finished;
-    }),
+/** Starts the example with a sandbox. It reads the document back only if that can fail, for that takes as long as the rest. */
+async function start(t: TestContext, { sandbox: options, env = {}, faults = {}, by, ...run }: Run) {
+  const sandbox = await begin(t, options);
+  const steps: Step[] = [];
+  let id = "";
+  sandbox.intercept = async (exchange, handle) => {
+    id ||= sandbox.connectors()[0]?.id ?? "";
+    const step = stepOf(exchange, steps);
+    if (step === undefined) return await handle();
+    steps.push(step);
+    return await (faults[step]?.(exchange, handle, child) ?? handle());
   };
+  const node = [process.execPath, ...compiled];
+  const [command = "", ...args] = by ? by(node) : node;
+  const child = startChild(command, args, {
+    env: { ...sandbox.env, ...(faults.read === undefined && { ELASTICSEARCH_URL: "" }), ...env },
+    cwd: empty,
+    ...run,
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const finished = child.finished.then(({ exitCode, stdout, stderr }) => {
+    const shown = stdout + stderr;
+    assert.doesNotMatch(shown, /changeme|ZWxhc3RpYzpjaGFuZ2VtZ|hunter2/, "a credential is shown");
+    assert.doesNotMatch(shown, /^\s+at .*:\d+/m, "a stack trace is shown");
+    assert.doesNotMatch(shown, /npm run|examples\/|sandbox/, "this repository is named");
+    return { exitCode, stdout, stderr, steps, id, kept: sandbox.connectors().length === 1 };
+  });
+  return { sandbox, child, finished };
 }
 
-function run(t: TestContext, options: Run): Promise<Finished> {
-  return start(t, { input: "", ...options }).finished;
+function stepOf({ server, method, path }: Exchange, before: readonly Step[]): Step | undefined {
+  if (server === "elasticsearch") return path.includes("_doc/") ? "read" : undefined; // the others are Kibana's
+  if (method === "DELETE") return "delete";
+  if (method === "GET") return before.includes("delete") ? "look" : "get";
+  return path.endsWith("_execute") ? "execute" : "create";
 }
 
-function secretsOf({ KIBANA_USERNAME, KIBANA_PASSWORD, KIBANA_API_KEY }: Record<string, string>): string[] {
-  const base64 = (text: string) => Buffer.from(text).toString("base64").replace(/=+$/, "");
-  const known = ["changeme", base64("elastic:changeme"), base64("sandbox:changeme-too")];
-  if (KIBANA_PASSWORD) known.push(KIBANA_PASSWORD, base64(`${KIBANA_USERNAME}:${KIBANA_PASSWORD}`));
-  if (KIBANA_API_KEY) known.push(KIBANA_API_KEY, base64(KIBANA_API_KEY));
-  return known;
-}
+const runExample = async (t: TestContext, run: Run) => await (await start(t, { input: "y\n", ...run })).finished;
 
-async function unusedAddress(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
-}
-
-function only<Item>(items: readonly Item[]): Item {
-  assert.equal(items.length, 1);
-  return items[0] as Item;
-}
-
-/** Section by section what a run without Elasticsearch's address shows up to its success. */
-function expectedOutput(url: string, connectorId: string): string {
-  return `📊 Kibana Configuration:
+/** What it prints up to the question, without Elasticsearch's address. */
+const output = (
+  url: string,
+  id: string,
+  auth = "Basic authentication",
+  from = "environment variables",
+) => `📊 Kibana Configuration:
    URL: ${url}
-   Auth: Basic authentication
-   🔐 Credentials detected from environment variables
+   Auth: ${auth}
+   🔐 Credentials detected from ${from}
 
 Creating index connector...
-✓ Created connector: ${connectorId}
+✓ Created connector: ${id}
 
 Writing document to index...
 ✓ Document written successfully
   Status: ok
 ✓ Connector verified: My Connected Index Connector
-- Document not read back. To verify it too, set ELASTICSEARCH_URL.
+- Document not read back: ELASTICSEARCH_URL is not set.
 
 🎉 Success! Check your 'miconnectedindex' index in Elasticsearch.
-   Connector ID: ${connectorId}
+   Connector ID: ${id}
    Kibana Dev Tools: ${url}/app/dev_tools#/console
    Try this query: GET miconnectedindex/_search
-`;
-}
-const asks = `
+
 Connector 'My Connected Index Connector' was created for this example.
 ${question}`;
 
-describe("what it prints", { concurrency: 4 }, () => {
-  const answers: [how: string, input: string, flags: string[], rest: string, deletes: boolean][] = [
-    ["y", "y\n", [], `${asks}y\n`, true],
-    ["yes, with white space and without a line end,", "  Yes ", [], `${asks}  Yes \n`, true],
-    ["a word that only begins with y", "yellow\n", [], `${asks}yellow\n`, false],
-    ["enter", "\n", [], `${asks}\n`, false],
-    ["the end of input", "", [], `${asks}\n`, false],
-    ["--cleanup, whatever the input says,", "n\n", ["--cleanup"], "", true],
-    ["--no-cleanup, whatever the input says,", "y\n", ["--no-cleanup"], "", false],
-  ];
-  for (const [how, input, flags, rest, deletes] of answers)
-    test(`${how} ${deletes ? "deletes" : "keeps"} the connector, and says so`, async (t) => {
-      const sandbox = await withoutElasticsearch(t);
-      let connectorId = "";
-      sandbox.intercept = async (_exchange, handle) => {
-        connectorId ||= sandbox.connectors()[0]?.id ?? "";
-        return handle();
-      };
-      const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags, input });
-      assert.deepEqual([exitCode, stderr], [0, ""]);
-      const { _id } = only(sandbox.documents("miconnectedindex"));
-      const { kibanaUrl } = sandbox;
-      const page = `${kibanaUrl}/app/management/insightsAndAlerting/triggersActionsConnectors/connectors`;
-      const left = [
-        ...(deletes ? [] : [`Connector ${connectorId}: ${page}`]),
-        `Document ${_id} in the index 'miconnectedindex'`,
-      ];
-      assert.equal(
-        stdout,
-        expectedOutput(kibanaUrl, connectorId) +
-          rest +
-          (deletes ? "✓ Connector deleted\n" : "") +
-          `\nLeft behind:\n${left.map((line) => `  ${line}\n`).join("")}`,
-      );
-      assert.equal(sandbox.connectors().length, deletes ? 0 : 1);
-    });
-
-  test("the document that is written is the one of the README", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const before = Date.now();
-    await run(t, { env: sandbox.env, flags: ["--no-cleanup"] });
-    const sent = JSON.parse(only(sandbox.requests.filter(({ path }) => path.endsWith("_execute"))).body) as {
-      params: { documents: Record<string, string>[] };
-    };
-    const { "@timestamp": time, ...document } = only(sent.params.documents);
-    assert.deepEqual(document, { message: "Hello from Kibana connector!", level: "INFO", service: "example-app" });
-    assert.ok(time && new Date(time).toISOString() === time && Date.parse(time) >= before - 1000);
-    const { config, name } = only(sandbox.connectors());
-    assert.equal(name, "My Connected Index Connector");
-    assert.deepEqual(config, { index: "miconnectedindex", refresh: true, executionTimeField: "@timestamp" });
-  });
-
-  test("links carry the base path and the space, where everything happens", async (t) => {
-    const sandbox = await sandboxFor(t, { basePath: "/kbn" });
-    const env = { ...sandbox.env, ELASTICSEARCH_URL: "", KIBANA_SPACE: "marketing" };
-    const { exitCode, stdout } = await run(t, { env, flags: ["--no-cleanup"] });
-    assert.equal(exitCode, 0);
-    const { id, space } = only(sandbox.connectors());
-    assert.equal(space, "marketing");
-    const url = `${sandbox.kibanaUrl}/s/marketing`;
-    assert.ok(stdout.includes(`   URL: ${url}\n`));
-    assert.ok(stdout.includes(`   Kibana Dev Tools: ${url}/app/dev_tools#/console\n`));
-    assert.ok(stdout.includes(`  Connector ${id}: ${url}/app/management/`));
-    assert.match(stdout, /^- Document not read back\. To verify it too, set ELASTICSEARCH_URL\.$/m);
-    assert.doesNotMatch(stdout, /Document verified/);
-  });
-
-  test("with start-local's file alone it prints just what the README shows", async (t) => {
-    const sandbox = await sandboxFor(t);
+describe("the example", { concurrency: 3 }, () => {
+  it("run by tsx with start-local's file alone creates, writes, verifies both, and deletes on y", async (t) => {
+    const sandbox = await begin(t);
+    const [kibana, elasticsearch] = [sandbox.kibanaUrl, sandbox.elasticsearchUrl].map((url) => new URL(url).port);
     const cwd = temporaryFolder();
     mkdirSync(join(cwd, "elastic-start-local"));
-    const port = (address: string) => new URL(address).port;
-    writeFileSync(
-      join(cwd, "elastic-start-local/.env"),
-      `ES_LOCAL_PASSWORD=${sandbox.password}\nES_LOCAL_PORT=${port(sandbox.elasticsearchUrl)}\nES_LOCAL_URL=http://localhost:\${ES_LOCAL_PORT}\nKIBANA_LOCAL_PORT=${port(sandbox.kibanaUrl)}\n`,
-    );
-    const { exitCode, stdout, stderr } = await run(t, { env: {}, cwd, input: "y\n", program: asDocumented });
+    const file = `ES_LOCAL_PASSWORD=${sandbox.password}\nES_LOCAL_PORT=${elasticsearch}\nKIBANA_LOCAL_PORT=${kibana}\n`;
+    writeFileSync(join(cwd, "elastic-start-local/.env"), file);
+    const args = ["--import", import.meta.resolve("tsx"), join(root, "examples/simple-index-connector.ts")];
+    const env = { TSX_TSCONFIG_PATH: join(root, "tsconfig.json") };
+    const { exitCode, stdout, stderr } = await startChild(process.execPath, args, { env, cwd, input: "y\n" }).finished;
     assert.deepEqual([exitCode, stderr], [0, ""]);
-    const normal = (text: string) =>
-      text
-        .replace(/localhost:\d+/g, "localhost:5601")
-        .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "<id>")
-        .replace(/_doc\/\S+/, "_doc/<id>")
-        .replace(/Document \S+ in/, "Document <id> in");
-    const readme = readFileSync(join(root, "README.md"), "utf8");
-    const [printed = "", query = ""] = [...readme.matchAll(/^```text\n(.*?)^```$/gms)].map(([, code]) => code);
-    assert.equal(normal(stdout), normal(printed));
-    assert.ok(printed.includes(`Try this query: ${query}`), "the next block of the README is the query");
+    const [, id = ""] = /Created connector: (\S+)\n/.exec(stdout) ?? [];
+    const [document, ...more] = sandbox.documents("miconnectedindex");
+    const expected = output(`http://localhost:${kibana}`, id, undefined, "elastic-start-local/.env");
+    const read = `✓ Document verified: miconnectedindex/_doc/${document?._id}`;
+    assert.equal(stdout, `${expected.replace(/^- Document not.*$/m, read)}y\n✓ Connector deleted\n`);
+    assert.deepEqual([more, sandbox.connectors()], [[], []]);
+    const { "@timestamp": time, ...fields } = Object(document?._source);
+    assert.deepEqual(fields, { message: "Hello from Kibana connector!", level: "INFO", service: "example-app" });
+    assert.equal(new Date(time).toISOString(), time);
   });
 
-  test("it works with an API key, and with a Kibana that asks for nothing", async (t) => {
-    const secured = await sandboxFor(t);
-    const keyed = { ...secured.env, KIBANA_USERNAME: "", KIBANA_PASSWORD: "", KIBANA_API_KEY: secured.apiKey };
-    const open = await sandboxFor(t, { auth: false });
-    const [withKey, without] = await Promise.all([
-      run(t, { env: keyed, flags: ["--no-cleanup"] }),
-      run(t, { env: open.env, flags: ["--cleanup"] }),
-    ]);
-    assert.deepEqual([withKey.exitCode, withKey.stderr], [0, ""]);
-    assert.match(withKey.stdout, /Auth: API key\n {3}🔐 Credentials detected from environment variables\n/);
-    assert.deepEqual([without.exitCode, without.stderr], [0, ""]);
-    assert.match(without.stdout, /Auth: none\n\nCreating/);
-  });
-
-  test("a warning of the configuration stands below it", async (t) => {
-    const env = { KIBANA_URL: "http://kibana.invalid", KIBANA_USERNAME: "elastic", KIBANA_PASSWORD: "hunter2hunter2" };
-    const { exitCode, stdout } = await run(t, { env, flags: ["--cleanup"] });
-    assert.equal(exitCode, 1);
-    assert.match(stdout, / {3}⚠ The credentials go to http:\/\/kibana\.invalid unencrypted\. Use https\.\n\nCreating/);
-  });
-
-  test("what differs is shown", async (t) => {
-    const sandbox = await sandboxFor(t);
-    sandbox.intercept = async ({ path }, handle) => {
-      const answer = await handle();
-      return path.includes("/_doc/") ? { ...answer, body: answer.body.replace('"INFO"', '"WARN"') } : answer;
-    };
-    const { exitCode, stderr } = await run(t, { env: sandbox.env, flags: ["--cleanup"] });
-    assert.equal(exitCode, 1);
-    assert.match(stderr, /^\+ {3}level: 'WARN',\n- {3}level: 'INFO',$/m);
-  });
-});
-
-describe("flags", { concurrency: 4 }, () => {
-  test("--help prints the usage on standard output and does nothing", async (t) => {
-    const sandbox = await sandboxFor(t);
-    const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags: ["--help"] });
-    const usage = "Usage: npx tsx examples/simple-index-connector.ts [--cleanup | --no-cleanup]\n";
-    assert.deepEqual([exitCode, stdout, stderr], [0, usage, ""]);
-    assert.equal(sandbox.requests.length, 0);
-  });
-
-  for (const flags of [["--clean-up"], ["--cleanup", "--no-cleanup"], ["positional"]])
-    test(`${flags.join(" ")} is answered with the usage on standard error, exit code 2, and nothing is done`, async (t) => {
-      const sandbox = await sandboxFor(t);
-      const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, flags, input: "y\n" });
-      assert.deepEqual([exitCode, stdout], [2, ""]);
-      assert.match(stderr, /^Usage: /m);
-      assert.ok(stderr.includes(flags.at(-1)?.replace(/=.*/, "") ?? ""), "it names the flag");
-      assert.equal(sandbox.requests.length, 0);
-    });
-});
-
-describe("a failure says what to do:", { concurrency: 4 }, () => {
-  type Env = Record<string, string>;
-  const failures: [what: string, env: (mine: Env) => Promise<Env>, says: RegExp[]][] = [
-    [
-      "nothing listens and nothing is configured",
-      async (mine) => ({ KIBANA_URL: mine.KIBANA_URL ? await unusedAddress() : "" }),
-      [/ECONNREFUSED/, /start-local/, /npm run demo/],
-    ],
-    [
-      "the password is wrong",
-      async (mine) => ({ ...mine, KIBANA_PASSWORD: "hunter2hunter2" }),
-      [/401 Unauthorized/, /credentials are not accepted/],
-    ],
-    [
-      "there are no credentials",
-      async (mine) => ({ ...mine, KIBANA_USERNAME: "", KIBANA_PASSWORD: "" }),
-      [/401 Unauthorized/, /No credentials were sent/],
-    ],
-    [
-      "KIBANA_URL has no scheme",
-      async (mine) => ({ ...mine, KIBANA_URL: "localhost:5601" }),
-      [/KIBANA_URL.*Did you mean http:\/\/localhost:5601\?/],
-    ],
-    [
-      "KIBANA_URL is Elasticsearch's",
-      async (mine) => ({ ...mine, KIBANA_URL: mine.ELASTICSEARCH_URL ?? "" }),
-      [/is Elasticsearch/],
-    ],
+  const closed = (command: string[]) => ["sh", "-c", `exec "$@" 0<&-`, "sh", ...command];
+  const answers: [typed: string, kept: boolean, by?: Run["by"]][] = [
+    ...["y\n", "Y\n", "yes\n", "  YES "].map((typed): [string, boolean] => [typed, false]),
+    ...["\n", "n\n", "yellow\n", "ay\n", "n\ny\n", ""].map((typed): [string, boolean] => [typed, true]),
+    ["", true, closed],
   ];
-  for (const [what, envFrom, says] of failures)
-    test(what, async (t) => {
-      const sandbox = await sandboxFor(t);
-      const { exitCode, stdout, stderr } = await run(t, { env: await envFrom(sandbox.env), flags: ["--cleanup"] });
+  for (const [typed, kept, by] of answers)
+    it(`${kept ? "keeps" : "deletes"} the connector after ${by ? "a closed input" : JSON.stringify(typed)}`, async (t) => {
+      const staysOpen = typed.endsWith("\n");
+      const { sandbox, child, finished } = await start(t, { input: staysOpen ? undefined : typed, by });
+      if (staysOpen) child.type(typed);
+      const run = await finished;
+      const end = kept ? `Connector kept: ${run.id}` : "✓ Connector deleted";
+      assert.equal(run.stdout, `${output(sandbox.kibanaUrl, run.id)}${typed.trim()}\n${end}\n`);
+      assert.deepEqual([run.exitCode, run.stderr, run.kept], [0, "", kept]);
+    });
+
+  it("shows the base path, the space and the kind of credentials", async (t) => {
+    const apiKey = Buffer.from("sandbox:changeme-too").toString("base64");
+    const env = { KIBANA_SPACE: "marketing", KIBANA_API_KEY: apiKey };
+    const { sandbox, finished } = await start(t, { sandbox: { basePath: "/kbn" }, env, input: "" });
+    const { exitCode, stdout, id } = await finished;
+    assert.equal(sandbox.connectors()[0]?.space, "marketing");
+    assert.equal(stdout, `${output(`${sandbox.kibanaUrl}/s/marketing`, id, "API key")}\nConnector kept: ${id}\n`);
+    assert.equal(exitCode, 0);
+    assert.match((await runExample(t, { sandbox: { auth: false } })).stdout, /Auth: none\n\nCreating/);
+  });
+
+  it("shows a warning about the configuration before it fails", async (t) => {
+    const { exitCode, stdout } = await runExample(t, { env: { KIBANA_URL: "http://kibana.invalid" } });
+    assert.match(stdout, /\n {3}⚠ .*http:\/\/kibana\.invalid unencrypted.*\n\nCreating index connector\.\.\.\n$/);
+    assert.equal(exitCode, 1);
+  });
+});
+
+const answers =
+  (status: number, body: string): Fault =>
+  async () => ({ status, headers: {}, body });
+const refuses = (statusCode: number, message = "no") =>
+  answers(statusCode, JSON.stringify({ statusCode, error: "E", message }));
+const drops: Fault = async ({ response }) => void response.destroy();
+const losesTheResponse: Fault = async ({ response }, handle) => {
+  await handle();
+  response.destroy();
+  return undefined;
+};
+/** Carries the request out, and changes the response. */
+const changes =
+  (from: string, to: string): Fault =>
+  async (_exchange, handle) => {
+    const answer = await handle();
+    assert.ok(answer.body.includes(from), answer.body);
+    return { ...answer, body: answer.body.replace(from, to) };
+  };
+
+describe("the example fails with exit code 1, and still offers to delete the connector:", { concurrency: 3 }, () => {
+  const error = '"error":{"type":"document_parsing_exception","reason":"failed to parse field [level]"},"result":"x"';
+  const created = '"result":"created"';
+  const failures: [what: string, step: Step, fault: Fault, says: RegExp][] = [
+    ["a missing privilege", "create", refuses(403, "Unauthorized to create actions"), /403.*\n {2}.*Connectors: All/],
+    ["a wrong password", "create", refuses(401), /401.*\n {2}.*password is wrong/],
+    ["a Kibana that is starting", "create", answers(503, "Kibana server is not ready yet"), /503.*\n {2}.*starting/],
+    ["a lost response", "create", losesTheResponse, /\n {2}.*look before you repeat/],
+    ["a refused document", "execute", changes(created, error), /failed to parse field.*\n {2}.*mapping/],
+    ["a document that a pipeline dropped", "execute", changes(created, '"result":"noop"'), /noop.*\n {2}.*pipeline/],
+    ["a document in the failure store", "execute", changes(created, `${created},"failure_store":"used"`), /::failures/],
+    ["a lost response", "execute", losesTheResponse, /\n {2}.*look before you repeat/],
+    ["another index in the connector", "get", changes("miconnectedindex", "other"), /\+ .*'other'.*\n- .*'miconnected/],
+    ["no privilege to read", "read", refuses(403), /Written, but not readable at ELASTICSEARCH_URL http:\S+: .*/],
+    ["another level in the document", "read", changes('"INFO"', '"WARN"'), /level: 'WARN',\n- .*level: 'INFO'/],
+  ];
+  for (const [what, step, fault, says] of failures)
+    it(`${what} at ${step}`, async (t) => {
+      const { exitCode, stdout, stderr, steps, kept } = await runExample(t, { faults: { [step]: fault } });
       assert.equal(exitCode, 1);
-      for (const part of says) assert.match(stderr, part);
-      assert.doesNotMatch(stdout + stderr, /✓|🎉|Left behind|Delete the connector/);
-      assert.deepEqual(sandbox.connectors(), []);
+      assert.match(stderr, /^\n✗ /);
+      assert.match(stderr, says);
+      const marks = ["✓ Created connector", "✓ Document written", "✓ Connector verified"];
+      const done = ["create", "execute", "get", "read"].indexOf(step);
+      const cleanup = step === "create" ? [] : ["✓ Connector deleted"];
+      assert.deepEqual(stdout.match(/✓ \w+ \w+|🎉/g) ?? [], [...marks.slice(0, done), ...cleanup]);
+      assert.equal(stdout.endsWith(`${question}y\n✓ Connector deleted\n`), step !== "create", stdout);
+      assert.equal(steps.at(-1), step === "create" ? "create" : "delete");
+      assert.equal(kept, step === "create" && fault === losesTheResponse);
     });
 
-  test("a privilege is missing", async (t) => {
-    const sandbox = await sandboxFor(t, { state: "read-only" });
-    const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, input: "y\n" });
+  it("nothing listens at KIBANA_URL", async (t) => {
+    const { exitCode, stderr } = await runExample(t, { env: { KIBANA_URL: "http://127.0.0.1:1" } });
+    assert.match(stderr, /ECONNREFUSED.*\n {2}Nothing listens at http:\/\/127.0.0.1:1\. .*start-local/);
     assert.equal(exitCode, 1);
-    assert.match(stderr, /403 Forbidden.*\n.*"Actions and Connectors: All"/);
-    assert.doesNotMatch(stdout + stderr, /Left behind|Delete the connector/);
   });
 
-  test("Kibana is starting: it says so at once, and does not wait", async (t) => {
-    const sandbox = await sandboxFor(t, { state: "not-ready" });
-    const { exitCode, stderr } = await run(t, { env: sandbox.env, flags: ["--cleanup"] });
-    assert.equal(exitCode, 1);
-    assert.match(stderr, /503 Service Unavailable: Kibana server is not ready yet\n {2}Kibana is starting/);
-    assert.equal(sandbox.requests.length, 1);
+  it("ELASTICSEARCH_URL does not answer, whose value it names after one attempt", async (t) => {
+    const { url, requests } = await serve(t, (_request, response) => response.destroy());
+    const { exitCode, stderr, kept } = await runExample(t, { env: { ELASTICSEARCH_URL: url } });
+    assert.match(stderr, new RegExp(`Written, but not readable at ELASTICSEARCH_URL ${url}: `));
+    assert.deepEqual([exitCode, kept, requests.length], [1, false, 1]);
   });
 
-  test("nothing listens at ELASTICSEARCH_URL", async (t) => {
-    const sandbox = await sandboxFor(t);
-    const env = { ...sandbox.env, ELASTICSEARCH_URL: await unusedAddress() };
-    const { exitCode, stdout, stderr } = await run(t, { env, flags: ["--cleanup"] });
-    assert.equal(exitCode, 1);
-    assert.match(stderr, /ECONNREFUSED/);
-    assert.doesNotMatch(stdout, /Document verified|🎉/);
-    assert.deepEqual(sandbox.connectors(), []);
+  it("ELASTICSEARCH_URL is Kibana's address, which it names", async (t) => {
+    const { kibanaUrl } = await begin(t);
+    const { exitCode, stderr, kept } = await runExample(t, { env: { ELASTICSEARCH_URL: kibanaUrl } });
+    assert.match(stderr, new RegExp(`ELASTICSEARCH_URL ${kibanaUrl}: `));
+    assert.deepEqual([exitCode, kept], [1, false]);
   });
 });
 
-describe("in a terminal", { concurrency: 4, skip: !hasTerminal() && "needs script(1) of Linux" }, () => {
-  test("it asks, takes the answer, and shows it once", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const child = start(t, { env: sandbox.env, shell: inTerminal });
-    await child.printed(question);
-    child.type("y\n");
-    const { exitCode, stdout } = await child.finished;
-    assert.equal(exitCode, 0);
-    assert.match(stdout, /\(y\/N\): y\r\n✓ Connector deleted\r\n/);
-    assert.deepEqual(sandbox.connectors(), []);
-  });
-
-  test("Ctrl-D means no, and leaves the prompt on a line of its own", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const child = start(t, { env: sandbox.env, shell: inTerminal });
-    await child.printed(question);
-    child.type("\x04");
-    const { exitCode, stdout } = await child.finished;
-    assert.equal(exitCode, 0);
-    assert.match(stdout, /\(y\/N\): [^\r\n]*\r\n\r\nLeft behind:\r\n {2}Connector /);
-    assert.equal(sandbox.connectors().length, 1);
-  });
-
-  test("Ctrl-C at the question exits with 130, and the connector is named", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const child = start(t, { env: sandbox.env, shell: inTerminal });
-    await child.printed(question);
-    child.type("\x03");
-    const { exitCode, stdout } = await child.finished;
-    assert.equal(exitCode, 130);
-    assert.ok(stdout.slice(stdout.indexOf(question)).includes(only(sandbox.connectors()).id));
-  });
-
-  test("a question that nobody can see is not asked", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const shell = (command: string) => inTerminal(`bash -c "${command.replaceAll("'", "")} | head -1"`, "");
-    const { stdout } = await start(t, { env: sandbox.env, shell }).finished;
-    assert.match(stdout, /^📊 Kibana Configuration:\r\n/);
-    assert.equal(sandbox.connectors().length, 1);
-    assert.ok(stdout.includes(only(sandbox.connectors()).id), "it is named on standard error");
-  });
+it("the example accepts fields that a newer Kibana adds to the config, and a pipeline to the document", async (t) => {
+  const faults = { get: changes('"config":{', '"config":{"new":1,'), read: changes('"INFO"', '"INFO","added":true') };
+  const { exitCode, stdout, stderr } = await runExample(t, { faults });
+  assert.match(stdout, /✓ Connector verified.*\n✓ Document verified/);
+  assert.deepEqual([exitCode, stderr], [0, ""]);
 });
 
-describe("a reader or an input that goes away", {
-  concurrency: 4,
-  skip: process.platform === "win32" && "needs sh",
-}, () => {
-  const pipelines: [what: string, words: (command: string) => string, flags: string[], input: string][] = [
-    ["| head -1 with --cleanup", (command) => `${command} | head -1`, ["--cleanup"], ""],
-    ["| head -1 with a piped y", (command) => `${command} | head -1`, [], "y\n"],
+describe("the example, if the delete fails,", { concurrency: 3 }, () => {
+  const forbids = refuses(403, "Unauthorized to delete actions");
+  const lost = { delete: losesTheResponse };
+  const unchecked = { ...lost, look: refuses(500) };
+  const deletes: [what: string, faults: Run["faults"], exitCode: number, says: RegExp, kept: boolean][] = [
+    ["because its response is lost, confirms it", lost, 0, /✓ Connector deleted \(confirmed\)\n$/, false],
+    ["keeps the connector if it was refused", { delete: forbids }, 1, /Connector kept.*\n\n✗ .*\n {2}.*All/, true],
+    ["keeps the connector if it did not arrive", { delete: drops }, 1, /Connector kept.*\n\n✗ .*\n {2}.*look/, true],
+    ["says what is known if that cannot be checked", unchecked, 1, /Connector kept, as far as is known: \w/, false],
   ];
-  for (const [what, words, flags, input] of pipelines)
-    test(`${what}: the job is done and cleaned up`, async (t) => {
-      const sandbox = await withoutElasticsearch(t);
-      const shell = (command: string): [string, ...string[]] => ["sh", "-c", words(command)];
-      const { stdout, stderr } = await run(t, { env: sandbox.env, shell, flags, input });
-      assert.equal(stdout, "📊 Kibana Configuration:\n");
-      assert.doesNotMatch(stderr, /EPIPE|Error|✗/);
-      assert.equal(sandbox.documents("miconnectedindex").length, 1);
-      assert.deepEqual(sandbox.connectors(), []);
+  for (const [what, faults, exitCode, says, kept] of deletes)
+    it(what, async (t) => {
+      const run = await runExample(t, { faults });
+      const shown = run.stdout + run.stderr;
+      assert.match(shown, says);
+      assert.doesNotMatch(shown, exitCode ? /deleted/ : /kept|✗/);
+      assert.deepEqual([run.exitCode, run.kept, run.steps.slice(-2)], [exitCode, kept, ["delete", "look"]]);
     });
-
-  test("its exit code is that of the job, and a connector that stays is named on standard error", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    let child: Child | undefined;
-    sandbox.intercept = ({ method }, handle) => {
-      if (method === "POST") child?.stopReading();
-      return handle();
-    };
-    child = start(t, { env: sandbox.env, flags: ["--no-cleanup"] });
-    const { exitCode, stderr } = await child.finished;
-    assert.equal(exitCode, 0);
-    assert.ok(stderr.includes(only(sandbox.connectors()).id));
-    assert.equal(sandbox.documents("miconnectedindex").length, 1);
-  });
-
-  test("an input that cannot be read, as with nohup, means no", async (t) => {
-    const sandbox = await withoutElasticsearch(t);
-    const shell = (command: string): [string, ...string[]] => ["sh", "-c", `exec ${command} 0>/dev/null`];
-    const { exitCode, stdout, stderr } = await run(t, { env: sandbox.env, shell });
-    assert.deepEqual([exitCode, stderr], [0, ""]);
-    assert.ok(stdout.includes(`Left behind:\n  Connector ${only(sandbox.connectors()).id}`));
-  });
 });
 
-function hasTerminal(): boolean {
-  return process.platform === "linux" && existsSync("/usr/bin/script");
-}
+describe("Ctrl-C ends the example", { skip: process.platform === "win32" && "Windows has no signals" }, () => {
+  const interrupt: Fault = async ({ response }, _handle, child) => {
+    child.kill("SIGINT");
+    await child.finished;
+    return void response.destroy();
+  };
+  for (const step of ["create", "execute", "delete", "question"] as const)
+    it(`at the ${step}`, async (t) => {
+      const isQuestion = step === "question";
+      const { child, finished } = await start(t, isQuestion ? {} : { faults: { [step]: interrupt }, input: "y\n" });
+      if (isQuestion) await child.printed(question).then(() => child.kill("SIGINT"));
+      const { exitCode, steps } = await finished;
+      assert.deepEqual([exitCode, steps.at(-1)], [null, isQuestion ? "get" : step]);
+    });
+});
 
-function inTerminal(command: string, exec = "exec "): [string, ...string[]] {
-  return ["script", "--quiet", "--return", "--command", `${exec}${command}`, "/dev/null"];
-}
+const hasTerminal = spawnSync("python3", ["-c", "import pty"]).status === 0;
+describe("the example in a terminal", { concurrency: 3, skip: !hasTerminal && "needs python3" }, () => {
+  const terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 255)";
+  for (const [key, typed, shown, exitCode] of [
+    ["Enter", "\r", /^\r\nConnector kept: \S+\r\n$/, 0],
+    ["y and Enter", "y\r", /^y\r\n✓ Connector deleted\r\n$/, 0],
+    ["Ctrl-D", "\x04", /^[^\n]*\r\nConnector kept: \S+\r\n$/, 0],
+    ["Ctrl-C", "\x03", /^\^C/, 254],
+  ] as const)
+    it(`ends on ${key}, and shows it once`, async (t) => {
+      const { child, finished } = await start(t, { by: (command) => ["python3", "-c", terminal, ...command] });
+      await child.printed(question);
+      child.type(typed);
+      const run = await finished;
+      assert.match(run.stdout.slice(run.stdout.indexOf(question) + question.length), shown);
+      assert.equal(run.exitCode, exitCode);
+    });
+});

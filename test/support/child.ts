@@ -1,5 +1,6 @@
 // A real child process for the tests: what it prints, how it ends, and what is typed in between.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -34,37 +35,28 @@ export interface ChildOptions {
 }
 
 export function startChild(command: string, args: readonly string[], { env, cwd, input }: ChildOptions): Child {
-  const child = spawn(command, args, {
-    cwd,
-    env: { PATH: process.env.PATH, ...env },
-    timeout: 60_000,
-    killSignal: "SIGKILL",
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
+  const environment = { PATH: process.env.PATH, ...env };
+  const child = spawn(command, args, { cwd, env: environment, timeout: 60_000, killSignal: "SIGKILL" });
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+      output[name] += chunk;
+    });
   child.stdin.on("error", () => {}); // a child may end without having read its input
   if (input !== undefined) child.stdin.end(input);
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (exitCode) => resolve({ exitCode, stdout, stderr }));
+    child.once("close", (exitCode) => resolve({ exitCode, ...output }));
   });
   return {
     finished,
-    printed: (text) =>
-      new Promise((resolve, reject) => {
-        const look = () => {
-          if (stdout.includes(text)) resolve(stdout);
-        };
-        child.stdout.on("data", look);
-        child.once("close", () => reject(new Error(`It ended without printing "${text}":\n${stdout}\n${stderr}`)));
-        look();
-      }),
+    async printed(text) {
+      const ended = finished.then(() => true);
+      while (!output.stdout.includes(text))
+        if ((await Promise.race([once(child.stdout, "data"), ended])) === true)
+          throw new Error(`It ended without printing "${text}": ${JSON.stringify(output)}`);
+      return output.stdout;
+    },
     type: (text) => void child.stdin.write(text),
     kill: (signal) => void child.kill(signal),
   };
@@ -87,11 +79,7 @@ export function temporaryFolder(): string {
  * A module of the repository as one file, .cjs for CommonJS or .mjs for ESM, with all that it imports but `external`:
  * loading the files one by one would take most of the tests' time.
  */
-export function bundle(
-  module: string,
-  outfile = join(temporaryFolder(), "bundle.cjs"),
-  external: string[] = [],
-): string {
+export function bundle(module: string, outfile = join(temporaryFolder(), "bundle.cjs"), external: string[] = []) {
   // Most runs of the example end without Elasticsearch's client, which takes longer to load than all the rest.
   const elasticsearch = join(temporaryFolder(), "elasticsearch.cjs");
   const client = createRequire(join(root, "package.json")).resolve("@elastic/elasticsearch");

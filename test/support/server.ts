@@ -1,8 +1,9 @@
 // The servers of the tests: the sandbox for what Kibana answers, a small one for what no Kibana does.
-
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { inspect } from "node:util";
 import { type DispatcherLike, KibanaClient, type KibanaClientOptions, KibanaError } from "kbn-connectors";
@@ -23,17 +24,12 @@ export async function serve(
   answer: object | ((request: Request, response: ServerResponse) => void),
 ): Promise<{ url: string; requests: Request[] }> {
   const requests: Request[] = [];
-  const server = createServer((incoming, response) => {
-    let body = "";
-    incoming.setEncoding("utf8").on("data", (chunk: string) => {
-      body += chunk;
-    });
-    incoming.on("end", () => {
-      const request = { method: incoming.method ?? "", path: incoming.url ?? "", headers: incoming.headers, body };
-      requests.push(request);
-      if (typeof answer === "function") answer(request, response);
-      else sendJson(response, 200, answer);
-    });
+  const server = createServer(async (incoming, response) => {
+    const { method = "", url: path = "", headers } = incoming;
+    const request = { method, path, headers, body: await text(incoming).catch(() => "") };
+    requests.push(request);
+    if (typeof answer === "function") answer(request, response);
+    else sendJson(response, 200, answer);
   });
   server.keepAliveTimeout = 120_000; // as Kibana: a connection that ends earlier was ended by the client
   return { url: `http://127.0.0.1:${await listen(t, server)}`, requests };
@@ -43,9 +39,7 @@ export async function serve(
 export async function listen(t: TestContext, server: Server): Promise<number> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => sockets.add(socket.on("error", () => {})));
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
   t.after(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
