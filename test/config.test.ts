@@ -1,4 +1,4 @@
-// Where the configuration comes from: the environment, .env and start-local's files, as real files in folders of their own.
+// Where the configuration comes from: the environment, .env and start-local's files, which are real files here.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

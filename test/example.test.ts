@@ -29,7 +29,7 @@ interface Run {
   by?: ((command: string[]) => string[]) | undefined;
 }
 
-/** Starts the example with a sandbox. It reads the document back only if that can fail, for that takes as long as the rest. */
+/** Starts the example, with Elasticsearch's address only if a test needs it: reading back takes as long as the rest. */
 async function start(t: TestContext, { sandbox: options, env = {}, faults = {}, by, ...run }: Run) {
   const sandbox = await begin(t, options);
   const steps: Step[] = [];
