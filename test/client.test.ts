@@ -26,10 +26,6 @@ describe("a request on the wire", () => {
   const draft = { name: "n", connector_type_id: ".x", config: { a: "ż" }, secrets: { b: 1 } };
   const params = { documents: [{ a: 1 }], indexOverride: null };
   const odd = { ...connector, id: "a/b?ż" };
-  const of =
-    (feature_id: string): Call =>
-    (client) =>
-      client.actions.listTypes({ feature_id });
   const requests: [name: string, call: Call, line: string, body: object | undefined, answer?: unknown][] = [
     ["create", ({ actions }) => actions.create(draft), "POST /connector", draft, connector],
     ["create with id", ({ actions }) => actions.create({ id: "c1", ...draft }), "POST /connector/c1", draft, connector],
@@ -39,7 +35,13 @@ describe("a request on the wire", () => {
     ["delete", ({ actions }) => actions.delete({ id: "c1" }), "DELETE /connector/c1", undefined],
     ["execute", ({ actions }) => actions.execute({ id: "c1", params }), "POST /connector/c1/_execute", { params }, run],
     ["listTypes", ({ actions }) => actions.listTypes(), "GET /connector_types", undefined, [{ id: ".index" }]],
-    ["listTypes of a feature", of("a&b"), "GET /connector_types?feature_id=a%26b", undefined, []],
+    [
+      "listTypes of a feature",
+      ({ actions }) => actions.listTypes({ feature_id: "a&b" }),
+      "GET /connector_types?feature_id=a%26b",
+      undefined,
+      [],
+    ],
   ];
   for (const [name, call, line, body, answer] of requests)
     it(`of ${name} is one ${line}, and resolves to body, statusCode and headers`, async (t) => {
@@ -161,7 +163,7 @@ describe("a body that the API does not return is a DeserializationError", () => 
   });
 });
 
-for (const version of ["8.12", "8.19", "9.4"])
+for (const version of ["8.12", "8.19", "9.4"] as const)
   it(`a connector's whole life works with Kibana ${version}`, async (t) => {
     const sandbox = await begin(t, { version });
     await using client = sandbox.client();
