@@ -39,20 +39,18 @@ export class Actions {
    *
    * @throws {NotFoundError} no such connector in this space
    */
-  async get<Type extends string = string>(
-    request: { id: types.ConnectorId<Type> },
-    options?: RequestOptions,
-  ): Promise<KibanaResponse<types.Connector<Type>>> {
+  async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = checkRequest(request);
-    return await this.#transport.request("GET", connectorPath(id), connectorChecker(id), options);
+    const check = connectorChecker(id);
+    return await this.#transport.request<types.Connector<Type>>("GET", connectorPath(id), check, options);
   }
 
   /**
    * "Get all connectors": `GET /api/actions/connectors`. Those of this space and the preconfigured ones, sorted by name. At
    * most 10 000, not paged.
    */
-  async getAll(options?: RequestOptions): Promise<KibanaResponse<types.Connector[]>> {
-    return await this.#transport.request("GET", "/connectors", checkList, options);
+  async getAll(options?: RequestOptions) {
+    return await this.#transport.request<types.Connector[]>("GET", "/connectors", checkList, options);
   }
 
   /**
@@ -63,12 +61,10 @@ export class Actions {
    * @throws {BadRequestError} a field is wrong, or the connector is preconfigured
    * @throws {ConflictError} the connector was changed at the same moment
    */
-  async update<Type extends string = string>(
-    request: types.UpdateRequest<Type>,
-    options?: RequestOptions,
-  ): Promise<KibanaResponse<types.Connector<Type>>> {
+  async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
     const { id, ...body } = checkRequest(request);
-    return await this.#transport.request("PUT", connectorPath(id), connectorChecker(id), options, serialize(body));
+    const [path, check] = [connectorPath(id), connectorChecker(id)];
+    return await this.#transport.request<types.Connector<Type>>("PUT", path, check, options, serialize(body));
   }
 
   /**
@@ -77,10 +73,10 @@ export class Actions {
    *
    * @throws {NotFoundError} no such connector in this space
    */
-  async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
+  async delete(request: { id: string }, options?: RequestOptions) {
     const { id } = checkRequest(request);
     const check = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    return await this.#transport.request("DELETE", connectorPath(id), check, options);
+    return await this.#transport.request<undefined>("DELETE", connectorPath(id), check, options);
   }
 
   /**
@@ -97,16 +93,16 @@ export class Actions {
    * @throws {SerializationError} JSON would lose a part of a document (NaN, an Error, ...); nothing was sent
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
-  async execute<Type extends string = string>(
-    request: types.ExecuteRequest<Type>,
-    options?: RequestOptions,
-  ): Promise<KibanaResponse<types.ExecuteResult<Type>>> {
+  async execute<Type extends string = string>(request: types.ExecuteRequest<Type>, options?: RequestOptions) {
     const { id, params } = checkRequest(request);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${connectorPath(id)}/_execute`;
     const checkRun = fieldChecker({ connector_id: id, status: undefined });
-    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), Object(params).documents);
-    return await this.#transport.request("POST", path, check, options, serialize({ params }));
+    const json = serialize({ params });
+    // If they are not an array, a toJSON may turn them into one.
+    const { documents } = Array.isArray(Object(params).documents) ? Object(params) : JSON.parse(json).params;
+    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), documents);
+    return await this.#transport.request<types.ExecuteResult<Type>>("POST", path, check, options, json);
   }
 
   /**
@@ -114,13 +110,10 @@ export class Actions {
    *
    * @param filter `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
    */
-  async listTypes(
-    filter: { feature_id?: string } = {},
-    options?: RequestOptions,
-  ): Promise<KibanaResponse<types.ConnectorType[]>> {
+  async listTypes(filter: { feature_id?: string } = {}, options?: RequestOptions) {
     const { feature_id } = checkRequest(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    return await this.#transport.request("GET", `/connector_types${query}`, checkList, options);
+    return await this.#transport.request<types.ConnectorType[]>("GET", `/connector_types${query}`, checkList, options);
   }
 }
 
@@ -129,7 +122,7 @@ function checkRequest<Request extends object>(request: Request): Request {
   return request;
 }
 
-/** Stays one path segment; `""`, `.` and `..` are refused because URLs drop them. */
+/** Encoding keeps the id in one path segment. `""`, `.` and `..` are refused, because URLs drop them. */
 function connectorPath(id: string): string {
   if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
     return `/connector/${encodeURIComponent(id)}`;
@@ -144,11 +137,12 @@ function checkList(body: unknown): string | undefined {
   return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "the body is no list";
 }
 
-/** Makes a check: each field of a body must be a string and, if a value is given here, have it. */
+/** Makes a check: each named field must be a string, and equal to the value given here if there is one. */
 function fieldChecker(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
+    if (!isRecord(body)) return "the body is no JSON object";
     for (const name in fields) {
-      const value: unknown = Object(body)[name];
+      const value = body[name];
       if (typeof value !== "string" || value !== (fields[name] ?? value))
         return `${name} of the body is ${toText(value)}`;
     }

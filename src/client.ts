@@ -23,16 +23,15 @@ export class KibanaClient {
   readonly actions: Actions;
   /** Kibana's address with base path and space: what a link begins with. No slash at the end. */
   readonly url: string;
-  readonly #options: Omit<KibanaClientOptions, "space">;
-  readonly #connections: Connections;
+  /** What a client for another space shares. */
+  readonly #shared: KibanaClientOptions & { dispatcher: Connections };
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const settings = checkOptions(options);
     const { headers, timeout: requestTimeout } = settings;
-    this.#connections = new Connections(settings);
-    this.#options = { node: options.node, headers, requestTimeout, dispatcher: this.#connections };
-    this.actions = new Actions(new Transport(settings, this.#connections));
+    this.#shared = { node: options.node, headers, requestTimeout, dispatcher: new Connections(settings) };
+    this.actions = new Actions(new Transport(settings, this.#shared.dispatcher));
     this.url = settings.origin + settings.prefix;
   }
 
@@ -42,7 +41,7 @@ export class KibanaClient {
    * @throws {ConfigurationError} not a space's id
    */
   space(id: string): KibanaClient {
-    return new KibanaClient({ ...this.#options, space: checkSpace(id) });
+    return new KibanaClient({ ...this.#shared, space: checkSpace(id) });
   }
 
   /**
@@ -50,11 +49,11 @@ export class KibanaClient {
    * still being opened, within 10 seconds. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
    * May be called twice.
    *
-   * The connections of a `dispatcher` that you passed, and those that a {@link space} client shares, stay open. In these cases
-   * it does not wait.
+   * Connections that are not this client's own stay open, and it does not wait for them: those of your `dispatcher` and, in a
+   * {@link space} client, those of its parent.
    */
   close(): Promise<void> {
-    return this.#connections.close();
+    return this.#shared.dispatcher.close();
   }
 
   /** Does what {@link close} does, for `await using`. */

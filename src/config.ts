@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";
 import { type Auth, encodeApiKey } from "./credentials.ts";
-import { checkNode, checkSpace, type KibanaClientOptions, refuse } from "./options.ts";
+import { checkSpace, type KibanaClientOptions, parseNode, refuse } from "./options.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
@@ -21,11 +21,11 @@ export interface Config {
 /** A variable that is set: its value, the place where it is set, and what a message calls it. */
 type Variable = Readonly<Record<"value" | "from" | "name", string>>;
 
-const ownNames =
+const knownNames =
   /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE|LOCAL_(URL|PORT))|ELASTICSEARCH_URL|ES_LOCAL_(DIR|URL|PORT|API_KEY|PASSWORD))$/;
 
 type Variables = Readonly<Record<string, Variable | undefined>>;
-type Values = Readonly<Record<string, string | undefined>>;
+type Env = Readonly<Record<string, string | undefined>>;
 
 interface Found {
   kibana?: Variable | undefined;
@@ -47,7 +47,7 @@ interface Found {
  *
  * @throws {ConfigurationError} a value is wrong or missing; the message names its variable and where it is set
  */
-export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Values; cwd?: string } = {}): Config {
+export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Env; cwd?: string } = {}): Config {
   const [environment, file] = [variablesOf("environment variables", env), readVariables(cwd, ".env")];
   const warnings: string[] = [];
   const found = ownSettings(environment, file) ?? startLocal(environment.ES_LOCAL_DIR, cwd, warnings) ?? {};
@@ -84,9 +84,9 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   return { kibana, elasticsearch, auth: authOf(undefined, username.value, password) };
 }
 
-/** start-local writes no user name: its password is that of `elastic`. `KIBANA_LOCAL_PASSWORD` is Kibana's own. */
+/** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
 function startLocal(named: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
-  const folder = named ? resolve(cwd, named.value) : findStartLocal(resolve(cwd));
+  const folder = named ? resolve(cwd, named.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return undefined;
   if (named && !existsSync(join(folder, ".env"))) refuse(`${named.name}: there is no .env in ${folder}.`);
   const files = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
@@ -104,10 +104,10 @@ function startLocal(named: Variable | undefined, cwd: string, warnings: string[]
 }
 
 /** In this folder or the nearest of its parents. */
-function findStartLocal(folder: string): string | undefined {
+function findStartLocalFolder(folder: string): string | undefined {
   const found = join(folder, "elastic-start-local");
   if (existsSync(join(found, ".env"))) return found;
-  return dirname(folder) === folder ? undefined : findStartLocal(dirname(folder));
+  return dirname(folder) === folder ? undefined : findStartLocalFolder(dirname(folder));
 }
 
 /** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
@@ -133,10 +133,10 @@ function readVariables(cwd: string, file: string): Variables {
 }
 
 /** Those that are ours and not blank. */
-function variablesOf(from: string, values: Values): Variables {
+function variablesOf(from: string, values: Env): Variables {
   const variables: Record<string, Variable> = {};
   for (const [key, value] of Object.entries(values))
-    if (ownNames.test(key) && value?.trim()) {
+    if (knownNames.test(key) && value?.trim()) {
       const name = `${key} (${from})`;
       if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
       variables[key] = { name, from, value };
@@ -145,7 +145,7 @@ function variablesOf(from: string, values: Values): Variables {
 }
 
 function addressOf({ value, name }: Variable): string {
-  const { origin, basePath } = checkNode(value, name);
+  const { origin, basePath } = parseNode(value, name);
   return origin + basePath;
 }
 

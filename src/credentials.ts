@@ -42,12 +42,13 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, n
   throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
 }
 
-/** Shorter ones are too likely to be ordinary words. */
+/** A shorter secret may be an ordinary word: masking it would garble messages. */
 const shortestSecret = 8;
 
 /**
  * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
- * strings in a connector's `secrets`. Each of them as it is, as one line, JSON-escaped, and JSON-escaped twice.
+ * strings in a connector's `secrets`. Each as it is, on one line, and escaped once and
+ * twice, because a response may quote JSON in JSON.
  */
 export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
   const { authorization = "" } = headers;
@@ -56,8 +57,8 @@ export function maskFor({ headers, body }: HttpRequest): (text: string) => strin
   const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
   const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
   const forms = secrets
-    .filter(({ length }) => length >= shortestSecret)
     .flatMap((secret) => [secret, toLine(secret), inJson(secret), inJson(inJson(secret))])
+    .filter(({ length }) => length >= shortestSecret)
     .sort((a, b) => b.length - a.length);
   return (text) => forms.reduce((masked, form) => masked.replaceAll(form, "[redacted]"), text);
 }

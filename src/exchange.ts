@@ -96,12 +96,10 @@ class Handler implements Dispatcher.DispatchHandler {
 
   onResponseData(_: unknown, chunk: Buffer): void {
     this.#size += chunk.length + chunkOverhead;
-    if (this.#size <= bodyLimit) {
-      this.#chunks.push(chunk);
-    } else {
-      this.#caller.resolve({ ...this.#response, text: undefined });
-      this.#abort();
-    }
+    this.#chunks.push(chunk);
+    if (this.#size <= bodyLimit) return;
+    this.#caller.resolve({ ...this.#response, text: undefined });
+    this.#abort();
   }
 
   onResponseEnd(): void {
@@ -123,8 +121,6 @@ class Handler implements Dispatcher.DispatchHandler {
 
   #abort(): void {
     this.#end();
-    this.#controller?.abort(callEnded);
+    this.#controller?.abort(new Error("The call has ended."));
   }
 }
-
-const callEnded = new Error("The call has ended.");

@@ -6,7 +6,7 @@ import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
 import type { RunFailure } from "./runs.ts";
 import { isRecord, toLine, toText } from "./serialize.ts";
 
-const classes: Readonly<Record<number, typeof errors.ResponseError>> = {
+const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   400: errors.BadRequestError,
   401: errors.AuthenticationError,
   403: errors.AuthorizationError,
@@ -20,6 +20,9 @@ const classes: Readonly<Record<number, typeof errors.ResponseError>> = {
 const startingMessage =
   /^(Kibana server is not ready yet|License is not available|License information could not be|Authentication sub-system)/;
 
+/** What Kibana says if it refuses params, config or secrets before it runs anything. */
+const validationMessage = /^error validating (action params|(action|connector) type )/;
+
 /** For a response that is not valid. `content` is its body, parsed; `fault` says what is wrong with the body of a 2xx. */
 export function responseError(request: HttpRequest, response: HttpResponse, content: unknown, fault?: string) {
   const { statusCode, statusText } = response;
@@ -27,20 +30,20 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
   const said = serverMessage(response, content);
   const sender = senderOf(request, response, content, said);
   const situation = `${statusCode} ${request.method} ${sender} ${credentials}`;
-  const isRefused = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
+  const isRejected = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
-    ...shown(request, response, content),
+    ...maskedResponse(request, response, content),
     hint: findHint(responseHints, [situation, said], {
       origin: request.origin,
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
       bytes: Buffer.byteLength(request.body ?? ""),
       retryAfter: /^\d+$/.exec(String(response.headers["retry-after"]))?.[0] ?? "a few",
     }),
-    outcome: isRefused || sender === "starting" ? "not-applied" : "unknown",
+    outcome: isRejected || sender === "starting" ? "not-applied" : "unknown",
   } as const;
   const message = messageOf(request, [`${statusCode} ${statusText}`.trim(), fault, said].filter(Boolean).join(": "));
   if (fault !== undefined) return new errors.DeserializationError(message, details);
-  const ErrorClass = sender === "Kibana-no-connector" ? errors.NotFoundError : classes[statusCode];
+  const ErrorClass = sender === "Kibana-no-connector" ? errors.NotFoundError : errorByStatus[statusCode];
   return new (ErrorClass ?? errors.ResponseError)(message, details);
 }
 
@@ -49,12 +52,9 @@ export function runError(request: HttpRequest, response: HttpResponse, content: 
   const { message, said } = failure;
   const reason = said.replace(/^(\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
-    ...shown(request, response, content),
+    ...maskedResponse(request, response, content),
     hint: findHint(runHints, [reason]) ?? findHint(runHints, [said]),
-    // Kibana checks params, config and secrets before it runs anything.
-    outcome: /^error validating (action params|(action|connector) type )/.test(toText(Object(content).message))
-      ? "not-applied"
-      : "unknown",
+    outcome: validationMessage.test(toText(Object(content).message)) ? "not-applied" : "unknown",
   } as const;
   const text = messageOf(request, `the run failed: ${message}`);
   return new errors.ConnectorExecutionError(text, details, Object(details.body));
@@ -68,9 +68,9 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
   const { code, message = cause, address, port } = Object(cause.errors?.[0] ?? cause);
   const { origin } = request;
-  const { protocol, port: givenPort } = new URL(origin);
-  const ownPort = givenPort || (protocol === "https:" ? "443" : "80");
-  const peer = port === undefined || ownPort === String(port) ? "Kibana" : "proxy";
+  const { protocol } = new URL(origin);
+  const peer =
+    port === undefined || new URL(`${protocol}//kibana:${port}`).port === new URL(origin).port ? "Kibana" : "proxy";
   const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`;
   const said = toText(message);
   const printed = `${said} ${toText({ ...cause })}`;
@@ -81,7 +81,7 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
     outcome: sent ? "unknown" : "not-applied",
   } as const;
   const text = messageOf(request, said);
-  if (code === "UND_ERR_INVALID_ARG") return new errors.ConfigurationError(text, details);
+  if (code === "UND_ERR_INVALID_ARG" && !sent) return new errors.ConfigurationError(text, details);
   if (/^(UND_ERR_\w+_)?TIMEOUT$/.test(code)) return new errors.TimeoutError(text, details);
   return new errors.ConnectionError(text, { ...details, code: typeof code === "string" ? code : undefined });
 }
@@ -112,24 +112,22 @@ function serverMessage({ headers, text }: HttpResponse, content: unknown): strin
   return isPage ? `an HTML page ${title}`.trim() : toText(content);
 }
 
-/** One line, without the credentials of the call, also if its line breaks had hidden them. */
+/** One line. Masked before and after the lines are joined, because a line break inside a credential would hide it. */
 function messageOf(request: HttpRequest, text: string): string {
   const mask = maskFor(request);
   return `${request.method} ${request.path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;
 }
 
 /** What an error shows of a response, without the credentials of the call. */
-function shown(request: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown) {
+function maskedResponse(request: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown) {
   const mask = maskFor(request);
   const hide = (_: string, value: unknown): unknown => {
     if (typeof value === "string") return mask(value);
     return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [mask(key), item])) : value;
   };
   try {
-    const copy: Pick<errors.ResponseError, "headers" | "body"> = JSON.parse(
-      JSON.stringify({ headers, body: content }, hide),
-    );
-    return { statusCode, headers: copy.headers, body: copy.body };
+    const copy = JSON.stringify({ headers, body: content }, hide);
+    return { statusCode, ...(JSON.parse(copy) as Pick<errors.ResponseError, "headers" | "body">) };
   } catch {
     return { statusCode, headers: {}, body: undefined }; // nested too deep
   }

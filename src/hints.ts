@@ -11,8 +11,7 @@ type Hints = Readonly<Record<string, string>>;
 export const connectionHints: Hints = {
   "ECONNREFUSED.* proxy": "Nothing listens at {peer}, where your dispatcher expects a proxy.",
   ECONNREFUSED: "Nothing listens at {origin}. Is Kibana running? start-local starts with elastic-start-local/start.sh.",
-  ".* | Proxy (response|Auth)":
-    "The proxy of your dispatcher refused the connection. 407 means that it needs credentials.",
+  ".* | Proxy (response|Auth)": "The proxy of your dispatcher refused. 407 means that it needs credentials.",
   "ENOTFOUND|EAI_AGAIN": "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN.",
   "E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT unsent": "{origin} does not accept connections. Check network and VPN.",
   "\\w*TIMEOUT": "Kibana may still carry out the request: look before you repeat it. requestTimeout sets the limit.",
@@ -44,7 +43,7 @@ export const responseHints: Hints = {
   "4.. .* | (index \\S+ )?blocked by: ": "A setting of Elasticsearch, not a privilege, forbids writes.",
   "429 ": "The server is overloaded. Send less at once, and wait before you try again.",
   "401 \\w+ \\S+ none":
-    "No credentials were sent. Pass auth, or set KIBANA_API_KEY (environment, or .env of the working directory).",
+    "No credentials were sent. Pass auth, or set KIBANA_API_KEY (environment or .env of the working directory).",
   "40[13] \\w+ \\S+ Basic kibana_system:": "That user is Kibana's own. Use another, such as elastic.",
   "401 .* | Unauthorized$": "Kibana could not check the credentials. Is Elasticsearch up? Look there first.",
   "401 \\w+ \\S+ (ApiKey|Bearer)": "The key or token is expired, invalidated or of another cluster. Create a new one.",
@@ -52,7 +51,7 @@ export const responseHints: Hints = {
   "403 .* | Unauthorized to (get|execute)": 'Missing privilege: "Actions and Connectors: Read" in the space "{space}".',
   "403 .* | Unauthorized to ": 'Missing privilege: "Actions and Connectors: All" in the space "{space}".',
   "403 .* | [Aa]ction type ": "The licence or kibana.yml excludes this type. See actions.listTypes().",
-  "413 ": "{bytes} bytes were sent. The default limit of Kibana is 1 MiB (server.maxPayload). Send less at once.",
+  "413 ": "{bytes} bytes were sent; Kibana's default limit is 1 MiB (server.maxPayload). Send fewer documents.",
   "400 .* | (Predefined IDs|\\[request params\\.id\\])":
     "An id is a UUID (version 1 to 5) in Kibana 8.8 to 9.3, later up to 36 of a-z, 0-9 and -. crypto.randomUUID() fits.",
   "400 .* | (This .* already exists in a p|P)reconfigured": "It is defined in kibana.yml. It can only be run.",
@@ -70,10 +69,9 @@ export const responseHints: Hints = {
 const mappingHint = "It does not fit the mapping: GET <index>/_mapping. Of several, those that fit have been written.";
 const lostHint = "Kibana has lost its Elasticsearch, it is overloaded, or the request was too large for it.";
 
-/** Situation: what Kibana or Elasticsearch said about the run, without the position in the JSON. */
+/** One pattern: what was said about the run, with and without the position in the JSON. */
 export const runHints: Hints = {
-  "error validating action params":
-    "An .index connector takes { documents: [{ ... }] }, and no other key but indexOverride.",
+  "error validating action params": "An .index connector takes only { documents: [{ ... }] } and indexOverride.",
   "error validating (action|connector) type": "Its config or secrets are not valid. Send them with actions.update().",
   failure_store: "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed.",
   noop: "An ingest pipeline of the index (index.default_pipeline, index.final_pipeline) drops documents like this one.",

@@ -9,8 +9,24 @@ import { isRecord, toText } from "./serialize.ts";
 /** Options of node:tls, without the address and the timeout. */
 export type TlsOptions = Omit<ConnectionOptions, "host" | "port" | "path" | "socket" | "timeout">;
 
+/** Options of one call. They take precedence over the client's. */
+export interface RequestOptions {
+  /** Aborts the call, which then rejects with the signal's own reason. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000, after which Kibana itself
+   * hangs up. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
+   */
+  requestTimeout?: number | undefined;
+  /**
+   * Headers to send, such as those that a proxy needs. A call's replace the client's with the same name. Errors mask
+   * `authorization`, and no other header's value.
+   */
+  headers?: Readonly<Record<string, string>> | undefined;
+}
+
 /** Options of `KibanaClient`. */
-export interface KibanaClientOptions {
+export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
   /**
    * Kibana's address, with its base path if it has one: `http://localhost:5601`, `https://proxy.example/kbn`. Credentials
    * and space are options of their own.
@@ -20,15 +36,8 @@ export interface KibanaClientOptions {
   auth?: Auth | undefined;
   /** The id of the space to work in. Default: the default space. */
   space?: string | undefined;
-  /**
-   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000, after which Kibana itself
-   * hangs up. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
-   */
-  requestTimeout?: number | undefined;
   /** As in node:tls: `ca`, `cert`, `key`, `rejectUnauthorized`, ... The contents of files, not their names. */
   tls?: TlsOptions | undefined;
-  /** Sent with every request, such as headers that a proxy needs. Errors mask `authorization`, and no other header's value. */
-  headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
    * You close it. If it repeats requests, the `outcome` of an error is that of the last attempt. Default: an Agent, which
@@ -37,24 +46,14 @@ export interface KibanaClientOptions {
   dispatcher?: DispatcherLike | undefined;
 }
 
-/** Options of one call. They take precedence over the client's. */
-export interface RequestOptions {
-  /** Aborts the call, which then rejects with the signal's own reason. */
-  signal?: AbortSignal | undefined;
-  /** Milliseconds for the whole call, as in {@link KibanaClientOptions}. */
-  requestTimeout?: number | undefined;
-  /** Sent with this request. Replaces a header of the client with the same name. */
-  headers?: Readonly<Record<string, string>> | undefined;
-}
-
 /** The options of a client, checked. `prefix` is base path and space. */
 export type Settings = ReturnType<typeof checkOptions>;
 
 export function checkOptions(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
-  const { origin, basePath } = checkNode(node);
-  const headers = checkHeaders(options.headers);
+  const { origin, basePath } = parseNode(node);
+  const headers = lowerCaseHeaders(options.headers);
   if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
@@ -72,8 +71,8 @@ export function refuse(message: string): never {
 }
 
 /** The origin and the base path, without a slash at its end. No message repeats an address: it may hold a password. */
-export function checkNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
-  const text = toText(node).trim();
+export function parseNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
+  const text = String(node).trim();
   if (/[@?#]/.test(text))
     refuse(`${name}: contains @, ? or #. Pass the part before /app, and credentials separately, as auth.`);
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text))
@@ -96,14 +95,14 @@ export function checkTimeout(timeout: number): number {
 }
 
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") refuse("signal: must be an AbortSignal.");
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal: must be an AbortSignal.");
   // Many calls may share one signal. Without this, Node warns of a leak at the eleventh.
-  if (signal instanceof EventTarget) setMaxListeners(0, signal);
+  if (signal) setMaxListeners(0, signal);
   return signal;
 }
 
-/** Names in lower case. undici checks names and values. `new Headers()` is refused, because it would be empty here. */
-export function checkHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+/** Names in lower case. undici checks their characters. A `Headers` is refused, because it would be empty here. */
+export function lowerCaseHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   if (!isRecord(headers) || Symbol.iterator in headers)
     refuse('headers: must be a plain object, such as { "x-a": "b" }.');
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));

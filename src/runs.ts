@@ -35,7 +35,7 @@ export interface RunFailure {
 /**
  * `status: "ok"` alone is not trusted: Kibana 8.4 to 8.10 reports it whatever Elasticsearch said about the documents.
  *
- * @param documents `params.documents` of the run; undefined for other connector types, whose `data` is not checked
+ * @param documents `params.documents` of the run; if undefined, as in most other connector types, `data` is not checked
  */
 export function runFailure(run: Readonly<Record<string, unknown>>, documents: unknown): RunFailure | undefined {
   const { status, message, service_message, data } = run;
@@ -45,8 +45,8 @@ export function runFailure(run: Readonly<Record<string, unknown>>, documents: un
   }
   if (documents === undefined) return undefined;
   const items = itemsOf(data);
-  const list = Array.isArray(documents) ? documents : parseJson(documents); // Kibana accepts JSON text, too
-  const expected = Array.isArray(list) ? list.length : items.length;
+  const sent = Array.isArray(documents) ? documents : parseJson(documents); // Kibana accepts JSON text, too
+  const expected = Array.isArray(sent) ? sent.length : items.length;
   const failures = items.map(itemFailure).filter((failure) => failure !== undefined);
   if (failures.length === 0 && items.length === expected) return undefined;
   const said = failures[0] ?? `the response lists ${items.length} of ${expected} documents`;

@@ -82,7 +82,7 @@ export function toText(value: unknown): string {
   try {
     return typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : String(value);
   } catch {
-    return "a value that is nested too deep";
+    return "a value that JSON cannot represent";
   }
 }
 

@@ -1,7 +1,7 @@
 // One call: headers out; the body, or an error, back.
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
 import { noResponseError, responseError, runError } from "./failures.ts";
-import { checkHeaders, checkSignal, checkTimeout, type RequestOptions, type Settings } from "./options.ts";
+import { checkSignal, checkTimeout, lowerCaseHeaders, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
 import { parseJson } from "./serialize.ts";
 
@@ -33,14 +33,14 @@ export class Transport {
     method: HttpRequest["method"],
     path: string,
     check: (body: unknown) => string | RunFailure | undefined,
-    options: RequestOptions = {},
+    options: RequestOptions | undefined,
     body: string | null = null,
   ): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const timeout = checkTimeout(options.requestTimeout ?? this.#settings.timeout);
-    const signal = checkSignal(options.signal);
+    const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.timeout);
+    const signal = checkSignal(options?.signal);
     const usual = body === null ? this.#headers : this.#jsonHeaders;
-    const headers = options.headers === undefined ? usual : { ...usual, ...checkHeaders(options.headers) };
+    const headers = options?.headers === undefined ? usual : { ...usual, ...lowerCaseHeaders(options?.headers) };
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);

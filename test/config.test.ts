@@ -1,4 +1,4 @@
-// Where the configuration comes from: the environment, .env and start-local's files, as real files in folders of their own.
+// Where the configuration comes from: the environment, .env and start-local's files, which are real files here.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -69,6 +69,7 @@ describe("the configuration is", () => {
   const [user, password] = [{ KIBANA_USERNAME: "amy" }, { KIBANA_PASSWORD: "hunter2" }];
   const configurations: [what: string, given: Given, config: string][] = [
     ["localhost:5601 if nothing is set", {}, ":5601"],
+    ["no concern of a quoted variable of another program", { env: { ELASTICSEARCH_PASSWORD: "'x'" } }, ":5601"],
     ["the environment before .env", { env: { KIBANA_URL: "http://localhost:1" }, own: files }, ":1 ops :3"],
     [".env for what is blank", { env: { KIBANA_URL: " ", KIBANA_SPACE: "" }, own: files }, ":2 ops :3"],
     ["one pair for both", { env: { ...pair, ...both } }, "https://k.example/kbn https://e.example/es amy:hunter2 env"],

@@ -1,5 +1,5 @@
-// `npm test`: bundles the test files and runs them. Starting tsx for each file would take a fifth of the whole time. The files
-// are named one by one, because not every shell expands test/*.test.ts. Options of `node --test` may follow.
+// `npm test`: bundles the test files and runs them, because starting tsx for each file takes a fifth of the whole time.
+// They are named one by one: not every shell expands test/*.test.ts. Options of `node --test` may follow.
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { buildSync } from "esbuild";

@@ -103,7 +103,7 @@ describe("execute resolves", () => {
   });
 });
 
-for (const version of ["8.12", "8.19", "9.4"])
+for (const version of ["8.12", "8.19", "9.4"] as const)
   it(`Kibana ${version}: of three documents with a bad one, the run rejects and the good ones are written`, async (t) => {
     const sandbox = await begin(t, { version });
     const { actions } = sandbox.client();

@@ -1,4 +1,4 @@
-// The servers of the tests: the sandbox for what Kibana answers, a small one for what no Kibana does.
+// The servers of the tests: the sandbox for what Kibana does, a small one for what no Kibana does.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
@@ -74,7 +74,7 @@ export async function failure(call: Promise<unknown>): Promise<KibanaError> {
   return error;
 }
 
-/** A sandbox until the test ends, and clients for it; in front of a real Elasticsearch if REAL_ELASTICSEARCH names one. */
+/** A sandbox until the test ends, and clients for it; REAL_ELASTICSEARCH may name an Elasticsearch to put behind it. */
 export async function begin(t: TestContext, options: SandboxOptions = {}) {
   const elasticsearch = process.env.REAL_ELASTICSEARCH;
   const sandbox = await startSandbox({ ...(elasticsearch && { elasticsearch }), ...options });
