@@ -240,6 +240,10 @@ describe("an option that is wrong is refused, without repeating an address or a 
       });
 });
 
+it("a node may be a URL", () => {
+  assert.equal(new KibanaClient({ node: new URL("http://localhost:5601/kbn") }).url, "http://localhost:5601/kbn");
+});
+
 describe("an argument that is wrong is refused, and nothing is sent", () => {
   const calls: [
     what: string,
@@ -266,8 +270,7 @@ describe("an argument that is wrong is refused, and nothing is sent", () => {
     ],
     ["space", (client, id) => client.space(id), /^space:/, [undefined, null, "Ops", ""]],
     ["timeout", ({ actions }, ms) => actions.getAll({ requestTimeout: ms }), /^requestTimeout:/, [0, "1", 2 ** 31]],
-    ["signal", ({ actions }, signal) => actions.getAll({ signal }), /^signal:/, [{}, "x"]],
-    // undici checks headers.
+    ["signal", ({ actions }, signal) => actions.getAll({ signal }), /^signal:/, [{}, "x", { throwIfAborted() {} }]],
     ["header's name", ({ actions }, key) => actions.getAll({ headers: { [key]: "1" } }), /invalid header key/, ["x a"]],
     ["header", ({ actions }, value) => actions.getAll({ headers: { "x-a": value } }), /invalid x-a/, ["a\r\nb: c", {}]],
   ];

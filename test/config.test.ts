@@ -69,6 +69,7 @@ describe("the configuration is", () => {
   const [user, password] = [{ KIBANA_USERNAME: "amy" }, { KIBANA_PASSWORD: "hunter2" }];
   const configurations: [what: string, given: Given, config: string][] = [
     ["localhost:5601 if nothing is set", {}, ":5601"],
+    ["no concern of a quoted variable of another program", { env: { ELASTICSEARCH_PASSWORD: "'x'" } }, ":5601"],
     ["the environment before .env", { env: { KIBANA_URL: "http://localhost:1" }, own: files }, ":1 ops :3"],
     [".env for what is blank", { env: { KIBANA_URL: " ", KIBANA_SPACE: "" }, own: files }, ":2 ops :3"],
     ["one pair for both", { env: { ...pair, ...both } }, "https://k.example/kbn https://e.example/es amy:hunter2 env"],

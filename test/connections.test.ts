@@ -33,16 +33,17 @@ async function kibana(t: TestContext, tls?: ServerOptions) {
 
 describe("a proxy, given as a dispatcher,", () => {
   /** A proxy that connects, or refuses with this status, and the requests that came. */
-  async function proxy(t: TestContext, status = 200) {
+  async function proxy(t: TestContext, status = 200, proxyTunnel = true) {
     const asked: IncomingMessage[] = [];
-    const server = createHttpServer().on("connect", (request, client) => {
+    const server = createHttpServer((_request, response) => response.writeHead(status).end());
+    server.on("connect", (request, client) => {
       asked.push(request);
       client.write(`HTTP/1.1 ${status} Whatever\r\n\r\n`);
       const upstream = net.connect(Number(request.url?.split(":")[1]), "127.0.0.1");
       upstream.pipe(client).pipe(upstream.on("error", () => {}));
     });
     const host = `127.0.0.1:${await listen(t, server)}`;
-    const dispatcher = new ProxyAgent({ uri: `http://${host}`, requestTls: { ca } });
+    const dispatcher = new ProxyAgent({ uri: `http://${host}`, proxyTunnel, requestTls: { ca } });
     t.after(() => dispatcher.destroy());
     return { server, host, dispatcher, asked };
   }
@@ -57,19 +58,20 @@ describe("a proxy, given as a dispatcher,", () => {
     assert.equal(requests[0]?.url, "/s/ops/api/actions/connector/c");
   });
 
-  for (const node of ["http://kibana.invalid:5601", "https://kibana.invalid"]) {
-    it(`is named if nothing listens there, instead of ${node}`, async (t) => {
-      const { server, host, dispatcher } = await proxy(t);
+  for (const target of ["http://k.invalid", "http://k.invalid without a tunnel", "https://k.invalid"]) {
+    const [[node = ""], proxyTunnel] = [target.split(" "), !target.endsWith("tunnel")];
+    it(`is named if nothing listens there, instead of ${target}`, async (t) => {
+      const { server, host, dispatcher } = await proxy(t, 200, proxyTunnel);
       server.close();
       const { name, outcome, hint = "" } = await failure(new KibanaClient({ node, dispatcher }).actions.getAll());
       assert.deepEqual([name, outcome], ["ConnectionError", "not-applied"]);
       assert.match(hint, new RegExp(`${host}.*proxy`));
     });
 
-    it(`is named if it refuses to connect to ${node} with 407`, async (t) => {
-      const { dispatcher } = await proxy(t, 407);
+    it(`is named if it refuses with 407, for ${target}`, async (t) => {
+      const { dispatcher } = await proxy(t, 407, proxyTunnel);
       const { name, outcome, hint = "" } = await failure(new KibanaClient({ node, dispatcher }).actions.getAll());
-      assert.deepEqual([name, outcome], ["ConnectionError", "not-applied"]);
+      assert.deepEqual([name, outcome], ["ConnectionError", proxyTunnel ? "not-applied" : "unknown"]);
       assert.match(hint, /proxy.*credentials/);
     });
   }
