@@ -123,7 +123,7 @@ describe("start-local gives", () => {
       "elastic-start-local/.env": startLocal,
       "near/elastic-start-local/.env": startLocal.replace("5602", "5603"),
       "near/deep/er/.env": "ES_LOCAL_DIR=../../../other\n",
-      "far/file": "",
+      "far/elastic-start-local/file": "",
       "other/.env": startLocal.replace("5602", "5604"),
     });
     for (const [cwd, ES_LOCAL_DIR, port, from] of [

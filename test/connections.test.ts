@@ -171,10 +171,10 @@ it("a dispatcher of undici 6 is a ConfigurationError that names the versions tha
   assert.match(error.hint ?? "", /undici 7 or 8/);
 });
 
-for (const [what, chunks, result] of [
+for (const [what, chunks, says] of [
   ["of 64 MiB is a result", ["[]".padEnd(64 * 2 ** 20 - 100)], undefined],
-  ["of more than 64 MiB is a DeserializationError", ["[]".padEnd(64 * 2 ** 20)], "DeserializationError"],
-  ["in 700 000 chunks of one byte is one, too", ["[]", ...Array(700_000).fill(" ")], "DeserializationError"],
+  ["of more than 64 MiB is a DeserializationError", ["[]".padEnd(64 * 2 ** 20)], /longer than 64 MiB/],
+  ["in 700 000 chunks of one byte is one, too", ["[]", ...Array(700_000).fill(" ")], /longer than 64 MiB/],
 ] as const)
   it(`a body ${what}`, async () => {
     const dispatcher = dispatching((handler) => {
@@ -184,6 +184,6 @@ for (const [what, chunks, result] of [
       handler.onResponseEnd(controller, {});
     });
     const call = new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll();
-    if (result) assert.equal((await failure(call)).name, result);
+    if (says) await assert.rejects(call, { name: "DeserializationError", message: says });
     else assert.deepEqual((await call).body, []);
   });
