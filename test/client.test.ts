@@ -130,17 +130,13 @@ describe("a body that the API does not return is a DeserializationError", () => 
   const getAll: Call = ({ actions }) => actions.getAll();
   const execute: Call = ({ actions }) => actions.execute({ id: "c1", params: {} });
   const create: Call = ({ actions }) => actions.create({ name: "n", connector_type_id: ".x" });
+  const createMine: Call = ({ actions }) => actions.create({ id: "mine", name: "n", connector_type_id: ".x" });
   const bodies: [what: string, call: Call, body: unknown, says: RegExp][] = [
     ["get without connector_type_id", get, { id: "c1" }, /: connector_type_id of the body is undefined/],
     ["get of another connector", get, { ...connector, id: "other" }, /: id of the body is other/],
     ["get of null", get, null, /: the body is no JSON object/],
     ["create without id", create, { connector_type_id: ".x" }, /: id of the body is undefined/],
-    [
-      "create with an id of the caller, for another",
-      ({ actions }) => actions.create({ id: "mine", name: "n", connector_type_id: ".x" }),
-      connector,
-      /: id of the body is c1/,
-    ],
+    ["create with an id of the caller, for another", createMine, connector, /: id of the body is c1/],
     ["update of another", ({ actions }) => actions.update({ id: "x", name: "n" }), connector, /: id of the body is c1/],
     ["execute of another connector", execute, { ...run, connector_id: "x" }, /: connector_id of the body is x/],
     ["execute without status", execute, { connector_id: "c1" }, /: status of the body is undefined/],
