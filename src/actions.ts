@@ -1,7 +1,7 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
 import type * as types from "./connector-types.ts";
 import { type RequestOptions, refuse } from "./options.ts";
-import { runFailure } from "./runs.ts";
+import { countDocuments, runFailure } from "./runs.ts";
 import { isRecord, serialize, toText } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
 
@@ -99,9 +99,9 @@ export class Actions {
     const path = `${connectorPath(id)}/_execute`;
     const checkRun = fieldChecker({ connector_id: id, status: undefined });
     const json = serialize({ params });
-    // If they are not an array, a toJSON may turn them into one.
-    const { documents } = Array.isArray(Object(params).documents) ? Object(params) : JSON.parse(json).params;
-    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), documents);
+    // If documents is no array, a toJSON may turn it into one.
+    const count = countDocuments(Array.isArray(Object(params).documents) ? params : JSON.parse(json).params);
+    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), count);
     return await this.#transport.request<types.ExecuteResult<Type>>("POST", path, check, options, json);
   }
 

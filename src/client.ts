@@ -30,7 +30,7 @@ export class KibanaClient {
   constructor(options: KibanaClientOptions) {
     const settings = checkOptions(options);
     const { headers, timeout: requestTimeout } = settings;
-    this.#shared = { node: options.node, headers, requestTimeout, dispatcher: new Connections(settings) };
+    this.#shared = { node: String(options.node), headers, requestTimeout, dispatcher: new Connections(settings) };
     this.actions = new Actions(new Transport(settings, this.#shared.dispatcher));
     this.url = settings.origin + settings.prefix;
   }

@@ -51,7 +51,7 @@ const shortestSecret = 8;
  * twice, because a response may quote JSON in JSON.
  */
 export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
-  const { authorization = "" } = headers;
+  const authorization = headers.authorization?.trim() ?? "";
   const token = authorization.replace(/^\S+\s+/, "");
   const password = decodeBase64(token).replace(/^[^:]*:/, "");
   const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
@@ -64,8 +64,9 @@ export function maskFor({ headers, body }: HttpRequest): (text: string) => strin
 }
 
 function stringsIn(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  return value instanceof Object ? Object.values(value).flatMap(stringsIn) : [];
+  const values = [value];
+  for (const item of values) if (item instanceof Object) values.push(...Object.values(item)); // also visits what it adds
+  return values.filter((item) => typeof item === "string");
 }
 
 /** The text behind base64. */

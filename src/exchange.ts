@@ -33,8 +33,8 @@ export interface NoResponse {
   sent: boolean;
 }
 
-/** How much memory a body may take, in bytes. */
-const bodyLimit = 64 * 1024 * 1024;
+/** How much memory a body may take, in bytes: that of a 2xx, and any other. */
+const [bodyLimit, errorBodyLimit] = [64 * 1024 * 1024, 1024 * 1024];
 /** Memory that a chunk takes besides its bytes. Counted, because otherwise chunks of one byte would evade the limit. */
 const chunkOverhead = 100;
 
@@ -97,7 +97,7 @@ class Handler implements Dispatcher.DispatchHandler {
   onResponseData(_: unknown, chunk: Buffer): void {
     this.#size += chunk.length + chunkOverhead;
     this.#chunks.push(chunk);
-    if (this.#size <= bodyLimit) return;
+    if (this.#size <= (this.#response.statusCode < 300 ? bodyLimit : errorBodyLimit)) return;
     this.#caller.resolve({ ...this.#response, text: undefined });
     this.#abort();
   }

@@ -16,6 +16,9 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   503: errors.NotReadyError,
 };
 
+/** An error does not show a longer body: copying it could take seconds. */
+const longestBody = 1024 * 1024;
+
 /** What Kibana says with a 503 while it starts. It did nothing then. */
 const startingMessage =
   /^(Kibana server is not ready yet|License is not available|License information could not be|Authentication sub-system)/;
@@ -50,7 +53,7 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
 /** For a run that failed although the status is 2xx. */
 export function runError(request: HttpRequest, response: HttpResponse, content: unknown, failure: RunFailure) {
   const { message, said } = failure;
-  const reason = said.replace(/^(\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
+  const reason = said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...maskedResponse(request, response, content),
     hint: findHint(runHints, [reason]) ?? findHint(runHints, [said]),
@@ -75,8 +78,8 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const said = toText(message);
   const printed = `${said} ${toText({ ...cause })}`;
   const details = {
-    // Dropped if it would show a credential.
-    cause: maskFor(request)(printed) === printed ? error : undefined,
+    // Dropped if it shows a credential, or data of the server, which may show a part of one.
+    cause: "data" in cause || maskFor(request)(printed) !== printed ? undefined : error,
     hint: findHint(connectionHints, [situation, said], { origin, peer: `${address}:${port}` }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
@@ -95,7 +98,7 @@ function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, 
     return statusCode === 404 && isMissing ? "Kibana-no-connector" : "Kibana";
   }
   const { error, status } = Object(content);
-  if ((error && status === statusCode) || headers["x-elastic-product"] || /^no handler found/.test(said))
+  if ((isRecord(error) && status === statusCode) || headers["x-elastic-product"] || /^no handler found/.test(said))
     return "Elasticsearch";
   return said.startsWith("an HTML page") ? "page" : "other";
 }
@@ -103,12 +106,13 @@ function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, 
 /** Kibana's `message`, Elasticsearch's `error.reason`, or what else there is to say about a response. */
 function serverMessage({ headers, text }: HttpResponse, content: unknown): string {
   if (text === undefined || content === undefined) return "";
+  if (text.length > longestBody) return "a long body";
   if (/gzip|br|deflate|zstd/.test(String(headers["content-encoding"]))) return "a compressed body";
   if (isRecord(content)) {
     const { message, error } = content;
     return toText(message ?? Object(error).reason ?? error ?? content);
   }
-  const [isPage, title = ""] = /^\s*<(?:.*?<title>([^<]*))?/is.exec(text) ?? [];
+  const [isPage, title = ""] = /^\s*<(?:.*?<title>(.*?)<\/title>)?/is.exec(text) ?? [];
   return isPage ? `an HTML page ${title}`.trim() : toText(content);
 }
 
@@ -119,14 +123,15 @@ function messageOf(request: HttpRequest, text: string): string {
 }
 
 /** What an error shows of a response, without the credentials of the call. */
-function maskedResponse(request: HttpRequest, { statusCode, headers }: HttpResponse, content: unknown) {
+function maskedResponse(request: HttpRequest, { statusCode, headers, text = "" }: HttpResponse, content: unknown) {
   const mask = maskFor(request);
   const hide = (_: string, value: unknown): unknown => {
-    if (typeof value === "string") return mask(value);
+    const text = String(value);
+    if (/string|number/.test(typeof value)) return mask(text) === text ? value : mask(text);
     return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [mask(key), item])) : value;
   };
   try {
-    const copy = JSON.stringify({ headers, body: content }, hide);
+    const copy = JSON.stringify({ headers, body: text.length > longestBody ? undefined : content }, hide);
     return { statusCode, ...(JSON.parse(copy) as Pick<errors.ResponseError, "headers" | "body">) };
   } catch {
     return { statusCode, headers: {}, body: undefined }; // nested too deep

@@ -13,7 +13,7 @@ export const connectionHints: Hints = {
   ECONNREFUSED: "Nothing listens at {origin}. Is Kibana running? start-local starts with elastic-start-local/start.sh.",
   ".* | Proxy (response|Auth)": "The proxy of your dispatcher refused. 407 means that it needs credentials.",
   "ENOTFOUND|EAI_AGAIN": "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN.",
-  "E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT unsent": "{origin} does not accept connections. Check network and VPN.",
+  "(E(HOST|NET)UNREACH|ETIMEDOUT|\\w*TIMEOUT) unsent": "{origin} does not accept connections. Check network and VPN.",
   "\\w*TIMEOUT": "Kibana may still carry out the request: look before you repeat it. requestTimeout sets the limit.",
   "EPROTO|ERR_SSL_(WRONG|PACKET)": "That port does not use TLS. If it is Kibana's, use http:// instead of https://.",
   ".*(SELF_SIGNED|UNABLE_TO_)": "Trust its authority: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca } with the contents.",
@@ -71,7 +71,8 @@ const lostHint = "Kibana has lost its Elasticsearch, it is overloaded, or the re
 
 /** One pattern: what was said about the run, with and without the position in the JSON. */
 export const runHints: Hints = {
-  "error validating action params": "An .index connector takes only { documents: [{ ... }] } and indexOverride.",
+  "error validating action params":
+    "params does not fit. An .index connector takes { documents: [{ ... }] } and indexOverride.",
   "error validating (action|connector) type": "Its config or secrets are not valid. Send them with actions.update().",
   failure_store: "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed.",
   noop: "An ingest pipeline of the index (index.default_pipeline, index.final_pipeline) drops documents like this one.",

@@ -32,24 +32,32 @@ export interface RunFailure {
   said: string;
 }
 
+/** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
+export function countDocuments(params: unknown): number | undefined {
+  const { documents } = Object(params);
+  const list = typeof documents === "string" ? parseJson(documents) : documents;
+  if (documents === undefined) return undefined;
+  return Array.isArray(list) ? list.length : 0;
+}
+
 /**
  * `status: "ok"` alone is not trusted: Kibana 8.4 to 8.10 reports it whatever Elasticsearch said about the documents.
  *
- * @param documents `params.documents` of the run; if undefined, as in most other connector types, `data` is not checked
+ * @param count how many documents the run has to write; if undefined, as for most other connector types, `data` is not checked
  */
-export function runFailure(run: Readonly<Record<string, unknown>>, documents: unknown): RunFailure | undefined {
+export function runFailure(run: Readonly<Record<string, unknown>>, count: number | undefined): RunFailure | undefined {
   const { status, message, service_message, data } = run;
   if (status !== "ok") {
-    const parts = [message, service_message].filter(Boolean).map(toText);
-    return { message: parts.join(": ") || `status ${toText(status)}`, said: parts.at(-1) ?? "" };
+    const text = [message, service_message].filter(Boolean).map(toText).join(": ");
+    // What another system than Elasticsearch said must not choose a hint.
+    const said = count === undefined ? message : service_message || message;
+    return { message: text || `status ${toText(status)}`, said: toText(said ?? "") };
   }
-  if (documents === undefined) return undefined;
+  if (count === undefined) return undefined;
   const items = itemsOf(data);
-  const sent = Array.isArray(documents) ? documents : parseJson(documents); // Kibana accepts JSON text, too
-  const expected = Array.isArray(sent) ? sent.length : items.length;
   const failures = items.map(itemFailure).filter((failure) => failure !== undefined);
-  if (failures.length === 0 && items.length === expected) return undefined;
-  const said = failures[0] ?? `the response lists ${items.length} of ${expected} documents`;
+  if (failures.length === 0 && items.length === count) return undefined;
+  const said = failures[0] ?? `the response lists ${items.length} of ${count} documents`;
   return { message: `Kibana says ok, but not every document was written: ${said}`, said };
 }
 

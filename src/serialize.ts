@@ -44,9 +44,12 @@ function lossInArray(array: readonly unknown[]): string | undefined {
   return undefined;
 }
 
+/** Classes whose contents are not in properties, even if an instance has some. */
+const lossy = [Error, Map, Set, Promise, RegExp];
+
 function lossInObject(object: object): string | undefined {
   const keys = Object.keys(object);
-  if (!isPlain(object) && (keys.length === 0 || object instanceof Error))
+  if (!isPlain(object) && (keys.length === 0 || lossy.some((Class) => object instanceof Class)))
     return `: an instance of ${object.constructor?.name} would lose its contents. Pass a plain object, an array or a string.`;
   for (const key of keys) {
     const value = (object as Record<string, unknown>)[key];
