@@ -1,12 +1,12 @@
 // Creates an .index connector, writes a document, verifies both, and asks whether to delete the
 // connector; the document stays. Run: npx tsx simple-index-connector.ts, or: echo y | npx tsx ...
-// It finds start-local by itself. Otherwise, set KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and
+// It finds Elastic's start-local. Otherwise, set KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and
 // KIBANA_PASSWORD), and ELASTICSEARCH_URL to read the document back. Exit code 1 means a failure.
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { Client as ElasticsearchClient } from "@elastic/elasticsearch";
 import { KibanaClient, KibanaError, NotFoundError, writtenDocuments } from "kbn-connectors";
-import { type Config, loadConfig } from "kbn-connectors/config";
+import { loadConfig, type Config as Settings } from "kbn-connectors/config";
 
 const index = "miconnectedindex"; // Elasticsearch creates it with the first document
 const logEntry = { message: "Hello from Kibana connector!", level: "INFO", service: "example-app" };
@@ -17,7 +17,7 @@ async function main() {
   const kibana = new KibanaClient(settings.kibana);
   showSettings(settings, kibana.url);
 
-  // 1. Create the connector (Kibana's API calls connectors "actions")
+  // 1. Create the connector (in Kibana's API, connectors are "actions")
   console.log("\nCreating index connector...");
   const name = "My Connected Index Connector"; // need not be unique
   const config = {
@@ -35,7 +35,7 @@ async function main() {
     const { body: run } = await kibana.actions.execute({ id, params: { documents: [logEntry] } });
     console.log(`✓ Document written successfully\n  Status: ${run.status}`);
 
-    // 3. Verify both: what was sent must be stored; the server may have added more fields
+    // 3. Verify both: { ...stored, ...sent } equals what is stored, even if it has more fields
     const { body: connector } = await kibana.actions.get({ id });
     assert.equal(connector.name, name);
     assert.deepEqual(connector.config, { ...connector.config, ...config });
@@ -46,7 +46,7 @@ async function main() {
     console.log(`   Kibana Dev Tools: ${kibana.url}/app/dev_tools#/console`);
     console.log(`   Try this query: GET ${index}/_search`);
   } catch (error) {
-    reportFailure(error); // exit code 1; the cleanup follows all the same
+    reportFailure(error); // sets exit code 1; step 4 follows all the same
   }
 
   // 4. Clean up
@@ -57,21 +57,14 @@ async function main() {
     console.log("✓ Connector deleted");
   } catch (error) {
     // If only the response was lost, the connector is gone, and get() rejects with NotFoundError.
-    const lookup: unknown = await kibana.actions.get({ id }).catch((e) => e);
-    if (lookup instanceof NotFoundError) return console.log("✓ Connector deleted (confirmed)");
+    const isGone = await kibana.actions.get({ id }).catch((e) => e instanceof NotFoundError);
+    if (isGone === true) return console.log("✓ Connector deleted (confirmed)");
     console.log(`Connector kept, as far as is known: ${id}`);
-    throw error; // reported on the last line
+    throw error; // main().catch() reports it
   }
 }
 
-function showSettings({ kibana: { auth }, credentialsFrom, warnings }: Config, url: string) {
-  const kind = auth && ("apiKey" in auth ? "API key" : "Basic authentication");
-  console.log(`📊 Kibana Configuration:\n   URL: ${url}\n   Auth: ${kind ?? "none"}`);
-  if (credentialsFrom) console.log(`   🔐 Credentials detected from ${credentialsFrom}`);
-  for (const warning of warnings) console.log(`   ⚠ ${warning}`);
-}
-
-async function verifyDocument({ elasticsearch }: Config, ref: { index: string; id: string }) {
+async function verifyDocument({ elasticsearch }: Settings, ref: { index: string; id: string }) {
   if (!elasticsearch) return console.log("- Document not read back: ELASTICSEARCH_URL is not set.");
   const client = new ElasticsearchClient({ ...elasticsearch, maxRetries: 0 });
   const { _source } = await client.get<object>(ref).catch((e) => {
@@ -79,6 +72,13 @@ async function verifyDocument({ elasticsearch }: Config, ref: { index: string; i
   });
   assert.deepEqual(_source, { ..._source, ...logEntry });
   console.log(`✓ Document verified: ${ref.index}/_doc/${ref.id}`);
+}
+
+function showSettings({ kibana: { auth }, credentialsFrom, warnings }: Settings, url: string) {
+  const kind = auth && ("apiKey" in auth ? "API key" : "Basic authentication");
+  console.log(`📊 Kibana Configuration:\n   URL: ${url}\n   Auth: ${kind ?? "none"}`);
+  if (credentialsFrom) console.log(`   🔐 Credentials detected from ${credentialsFrom}`);
+  for (const warning of warnings) console.log(`   ⚠ ${warning}`);
 }
 
 async function ask(question: string): Promise<boolean> {

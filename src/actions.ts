@@ -8,8 +8,8 @@ import type { KibanaResponse, Transport } from "./transport.ts";
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. Every method resolves to
  * `{ body, statusCode, headers }`. It rejects with a `KibanaError`, or with the reason of the `signal` that you passed. The
- * client never retries. Besides the errors that a method names, any may reject with those of the connection, of credentials
- * and of a Kibana that is not ready.
+ * client never retries. Every method may also reject with an error of the connection, of the credentials, or of a Kibana that
+ * is not ready.
  */
 export class Actions {
   readonly #transport: Transport;
@@ -46,8 +46,8 @@ export class Actions {
   }
 
   /**
-   * "Get all connectors": `GET /api/actions/connectors`. Those of this space and the preconfigured ones, sorted by name. At
-   * most 10 000, not paged.
+   * "Get all connectors": `GET /api/actions/connectors`. Returns those of this space and the preconfigured ones, sorted by
+   * name: at most 10 000, without pages.
    */
   async getAll(options?: RequestOptions) {
     return await this.#transport.request<types.Connector[]>("GET", "/connectors", checkList, options);
@@ -69,7 +69,7 @@ export class Actions {
 
   /**
    * "Delete a connector": `DELETE /api/actions/connector/{id}`. Succeeds even if rules still use the connector; check
-   * `referenced_by_count` of `getAll` first. A second time it is a `NotFoundError`.
+   * `referenced_by_count` of `getAll` first. A second delete rejects with a `NotFoundError`.
    *
    * @throws {NotFoundError} no such connector in this space
    */
@@ -83,13 +83,12 @@ export class Actions {
    * "Run a connector": `POST /api/actions/connector/{id}/_execute`. Not idempotent: every run of an `.index` connector
    * writes its documents again.
    *
-   * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too, and some versions say `ok` although
-   * Elasticsearch refused, dropped or put aside documents; all of these reject. If `params` has `documents`, each of them has
-   * to be written.
+   * Resolves only if the run succeeded. Kibana answers HTTP 200 for a failed run too. Some versions say `ok` although
+   * Elasticsearch did not write every document. In all these cases, the call rejects.
    *
    * @throws {ConnectorExecutionError} the run failed; of several documents, some may have been written
    * @throws {NotFoundError} no such connector in this space
-   * @throws {TimeoutError} no complete response in time: look before you send the documents again
+   * @throws {TimeoutError} no complete response in time: check for the documents before you send them again
    * @throws {SerializationError} JSON would lose a part of a document (NaN, an Error, ...); nothing was sent
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
@@ -126,7 +125,7 @@ function checkRequest<Request extends object>(request: Request): Request {
 function connectorPath(id: string): string {
   if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
     return `/connector/${encodeURIComponent(id)}`;
-  refuse(`id: ${toText(id)} is no connector's id, which is a string, and neither empty nor "." or "..".`);
+  refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
 function connectorChecker(id: string | undefined) {
@@ -137,7 +136,7 @@ function checkList(body: unknown): string | undefined {
   return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "the body is no list";
 }
 
-/** Makes a check: each named field must be a string, and equal to the value given here if there is one. */
+/** Returns a check: each field must be a string. If `fields` gives a value, the field must equal it. */
 function fieldChecker(fields: Readonly<Record<string, string | undefined>>) {
   return (body: unknown): string | undefined => {
     if (!isRecord(body)) return "the body is no JSON object";

@@ -15,15 +15,15 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections stay open between calls. An idle connection does not keep the process alive. One that is being opened does, for
- * at most 10 seconds.
+ * Connections stay open between calls. An idle connection does not keep the process alive. A connection that is being opened
+ * keeps it alive for at most 10 seconds.
  */
 export class KibanaClient {
   /** The connectors API. */
   readonly actions: Actions;
-  /** Kibana's address with base path and space: what a link begins with. No slash at the end. */
+  /** Kibana's address with base path and space, without a slash at the end. Use it to build links. */
   readonly url: string;
-  /** What a client for another space shares. */
+  /** Options and connections that the clients of `space()` share. */
   readonly #shared: KibanaClientOptions & { dispatcher: Connections };
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
@@ -45,12 +45,12 @@ export class KibanaClient {
   }
 
   /**
-   * Waits for the calls under way, then closes the connections. A call ends within its `requestTimeout`; a connection that is
-   * still being opened, within 10 seconds. Later calls reject with a `ConfigurationError`, also those of {@link space} clients.
-   * May be called twice.
+   * Waits for the calls under way, then closes the connections. It waits at most as long as the calls' `requestTimeout`, or 10
+   * seconds for a connection that is being opened. Later calls reject with a `ConfigurationError`, also those of {@link space}
+   * clients. May be called twice.
    *
-   * Connections that are not this client's own stay open, and it does not wait for them: those of your `dispatcher` and, in a
-   * {@link space} client, those of its parent.
+   * It does not close, or wait for, the connections of your `dispatcher`. A {@link space} client does not close those of its
+   * parent either.
    */
   close(): Promise<void> {
     return this.#shared.dispatcher.close();

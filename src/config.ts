@@ -18,7 +18,7 @@ export interface Config {
   warnings: string[];
 }
 
-/** A variable that is set: its value, the place where it is set, and what a message calls it. */
+/** A variable that is set: its value, the place where it is set, and its name in messages. */
 type Variable = Readonly<Record<"value" | "from" | "name", string>>;
 
 const knownNames =
@@ -34,10 +34,11 @@ interface Found {
 }
 
 /**
- * Finds Kibana and Elasticsearch. The first of these sources that has any of its variables is used:
+ * Finds Kibana and Elasticsearch. Uses the first of these sources for which a variable is set:
  *
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence, variable by variable. A user name and a
+ *    or in `.env` of the working directory. The environment takes precedence, variable by variable, and a key over a
+ *    user name and a password, unless only these are in the environment. A user name and a
  *    password from different places are refused if one of the places has both. The same credentials go to Elasticsearch.
  * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
  *    directory or of one of its parents. Only addresses on this machine are accepted.
@@ -77,7 +78,9 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   if (!username && !password) return { kibana, elasticsearch };
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
-    refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value that contains #.`);
+    refuse(
+      `KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, put quotes around a value with #.`,
+    );
   const isComplete = [environment, file].some((place) => place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
   if (username.from !== password.from && isComplete)
     refuse(`${username.name} and ${password.name} may belong to different users. Set both in one place.`);
@@ -103,7 +106,7 @@ function startLocal(named: Variable | undefined, cwd: string, warnings: string[]
   };
 }
 
-/** In this folder or the nearest of its parents. */
+/** Finds `elastic-start-local` in this folder or in the nearest parent. */
 function findStartLocalFolder(folder: string): string | undefined {
   const found = join(folder, "elastic-start-local");
   if (existsSync(join(found, ".env"))) return found;
@@ -132,7 +135,7 @@ function readVariables(cwd: string, file: string): Variables {
   return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text));
 }
 
-/** Those that are ours and not blank. */
+/** The variables that this package knows and that are not blank. */
 function variablesOf(from: string, values: Env): Variables {
   const variables: Record<string, Variable> = {};
   for (const [key, value] of Object.entries(values))

@@ -4,10 +4,10 @@ import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
 import type { Settings } from "./options.ts";
 
-/** Limits for connecting, in milliseconds: in all, and per address before the next one is tried. */
+/** Limits for connecting, in milliseconds: in total, and for each IP address of the host. */
 const connectTimeouts = { timeout: 10_000, autoSelectFamilyAttemptTimeout: 2_500 };
 
-/** Dispatches to the caller's dispatcher, or to an Agent of its own, which the first call opens. */
+/** Sends requests through the caller's dispatcher, or through its own Agent. The first call creates the Agent. */
 export class Connections implements DispatcherLike {
   readonly #settings: Pick<Settings, "tls" | "dispatcher">;
   #agent: Promise<Agent> | undefined;
@@ -38,7 +38,7 @@ export class Connections implements DispatcherLike {
   }
 }
 
-/** Loads the Agent alone: on Node 20, all of undici would replace the dispatcher of the program's own `fetch`. */
+/** Loads only the Agent. On Node 20, loading all of undici would replace the dispatcher of the program's own `fetch`. */
 async function loadAgent(): Promise<typeof Agent> {
   try {
     // @ts-expect-error undici declares types for its index only

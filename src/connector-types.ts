@@ -12,7 +12,7 @@
  * ```
  */
 export interface ConnectorTypes {
-  /** Index: writes documents into Elasticsearch with the caller's own rights. Licence: basic. */
+  /** Index: writes documents into Elasticsearch with the caller's own privileges. Licence: basic. */
   ".index": { config: IndexConfig; secrets: Nothing; params: IndexParams; data: IndexData };
   /** Server log: writes a line into Kibana's log. Licence: basic. */
   ".server-log": { config: Nothing; secrets: Nothing; params: ServerLogParams; data: unknown };
@@ -28,17 +28,17 @@ export interface IndexConfig {
   /** Make documents visible to searches before the run ends. Default: `false`, so a search right after it may miss them. */
   refresh?: boolean;
   /**
-   * The field that Kibana sets to the time of the run, over a value that the document has there. A literal key: `a.b`
-   * does not nest. Default: `null`, no such field.
+   * Kibana sets this field to the time of the run, and replaces the document's own value. `a.b` is one key with a dot, not a
+   * nested field. Default: `null`, no such field.
    */
   executionTimeField?: string | null;
 }
 
 /** Params of a run of an `.index` connector. */
 export interface IndexParams {
-  /** The documents, in order. Elasticsearch makes their ids. The whole request may have 1 MiB (`server.maxPayload`). */
+  /** The documents, in order. Elasticsearch makes their ids. The whole request can be up to 1 MiB (`server.maxPayload`). */
   documents: readonly object[];
-  /** Another index, only `kibana-alert-history-*`. Default: `null`, the connector's own. */
+  /** Another index to write to, named `kibana-alert-history-*`. Default: `null`, the connector's own. */
   indexOverride?: string | null;
 }
 
@@ -52,12 +52,12 @@ export interface IndexData {
   items: IndexItem[];
 }
 
-/** What became of one document: under `create` from Kibana 8.4 on, under `index` before. */
+/** The result for one document. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
 export type IndexItem = Partial<Record<"create" | "index", IndexedDocument>>;
 
 /** Where a document was written. */
 export interface IndexedDocument {
-  /** The index itself, where the connector names an alias or a data stream. */
+  /** The actual index, also if the connector names an alias or a data stream. */
   _index: string;
   _id: string;
   /** 200 or 201. */
@@ -92,7 +92,7 @@ declare const connectorType: unique symbol;
 
 /**
  * A connector's id. It remembers the connector's type for the compiler, so that `execute({ id, params })` is checked;
- * at run time it is a plain string, and a plain string will do.
+ * at run time it is a plain string. You can also pass a plain string.
  */
 export type ConnectorId<Type extends string = string> = string & { readonly [connectorType]?: Type };
 
@@ -123,7 +123,7 @@ export interface Connector<Type extends string = string> {
 export interface ConnectorType {
   id: string;
   name: string;
-  /** In the configuration and in the licence. */
+  /** Whether both the configuration and the licence enable it. */
   enabled: boolean;
   enabled_in_config: boolean;
   enabled_in_license: boolean;
@@ -131,7 +131,7 @@ export interface ConnectorType {
   supported_feature_ids?: string[];
   is_system_action_type?: boolean;
   is_deprecated?: boolean;
-  /** Where the type is defined. Kibana 9.4 and later; so are the fields below. */
+  /** Where the type is defined. Kibana 9.4 and later, like the fields below. */
   source?: "yml" | "spec" | "stack";
   sub_feature?: string;
   description?: string;
@@ -148,13 +148,14 @@ export interface ExecuteResult<Type extends string = string> {
 
 /** What `create` takes. */
 export type CreateRequest<Type extends string = string> = {
-  /** Not blank. Need not be unique: the same name twice makes two connectors. */
+  /** Not blank. Need not be unique: two connectors may have the same name. */
   name: string;
   /** Such as `.index`. Cannot be changed later. */
   connector_type_id: Type;
   /**
-   * An id of your own, which makes a repeated `create` a conflict instead of a second connector. Kibana 8.8 to 9.3 accepts a
-   * UUID (version 1 to 5), 9.4 and later `a-z`, `0-9`, and `-` between them. At most 36 characters. Default: Kibana makes one.
+   * An id of your own. With it, a repeated `create` rejects with a `ConflictError` and makes no second connector. Kibana 8.8 to
+   * 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`, with no `-` at the start
+   * or the end. Default: Kibana makes one.
    */
   id?: string;
 } & Field<"config", Type> &
@@ -164,7 +165,7 @@ export type CreateRequest<Type extends string = string> = {
 export type UpdateRequest<Type extends string = string> = {
   id: ConnectorId<Type>;
   name: string;
-  /** Cannot be changed, so it must not be sent: pick `id`, `name` and `config` from a connector that you read. */
+  /** Cannot be changed: do not send it. Of a connector that `get` returned, send only `id`, `name` and `config`. */
   connector_type_id?: never;
 } & Field<"config", Type> &
   Field<"secrets", Type>;

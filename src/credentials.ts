@@ -32,7 +32,7 @@ export function encodeAuth(auth: Auth): string {
   return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
 }
 
-/** The API key as its header has it: base64 of `id:api_key`. `name` is for the message. */
+/** The API key in the form that the header needs: base64 of `id:api_key`. `name` is for the message. */
 export function encodeApiKey(apiKey: string | { id: string; api_key: string }, name = "auth.apiKey"): string {
   const { id, api_key } = Object(parseJson(apiKey));
   const text = id && api_key ? `${id}:${api_key}` : toText(apiKey).replace(/^\s*ApiKey\s|\s+/gi, "");
@@ -47,8 +47,8 @@ const shortestSecret = 8;
 
 /**
  * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
- * strings in a connector's `secrets`. Each as it is, on one line, and escaped once and
- * twice, because a response may quote JSON in JSON.
+ * strings in a connector's `secrets`. It also replaces each of them written
+ * on one line, escaped once, or escaped twice: a response may contain JSON inside JSON.
  */
 export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
   const authorization = headers.authorization?.trim() ?? "";
@@ -69,7 +69,7 @@ function stringsIn(value: unknown): string[] {
   return values.filter((item) => typeof item === "string");
 }
 
-/** The text behind base64. */
+/** Decodes base64. */
 export function decodeBase64(base64: string): string {
   return Buffer.from(base64, "base64").toString();
 }

@@ -3,8 +3,8 @@
 /**
  * What is known about the request after it failed.
  *
- * - `"not-applied"`: the server certainly did nothing. Fix the cause and send the request again.
- * - `"unknown"`: the server may have carried out the request. Look before you repeat a write.
+ * - `"not-applied"`: the server certainly did nothing. Correct the cause and send the request again.
+ * - `"unknown"`: the server may have carried out the request. Check before you repeat a write.
  */
 export type Outcome = "not-applied" | "unknown";
 
@@ -19,7 +19,7 @@ export abstract class KibanaError extends Error {
   override readonly name: string = "KibanaError";
   /** Whether the server may have carried out the request. */
   readonly outcome: Outcome;
-  /** What to do about it, in one or two sentences. */
+  /** What to do about it, in a few short sentences. */
   declare readonly hint?: string;
 
   constructor(message: string, { cause, hint, outcome = "not-applied" }: Details = {}) {
@@ -39,7 +39,7 @@ export class SerializationError extends KibanaError {
   override readonly name = "SerializationError";
 }
 
-/** No response, or only a part of one: refused, DNS, TLS, reset, closed early, not HTTP. */
+/** No complete response: connection refused, reset or closed early, a DNS or TLS failure, or not HTTP. */
 export class ConnectionError extends KibanaError {
   override readonly name = "ConnectionError";
   /** The code of Node, OpenSSL or undici, such as `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT` or `UND_ERR_SOCKET`. */
@@ -51,7 +51,7 @@ export class ConnectionError extends KibanaError {
   }
 }
 
-/** `requestTimeout` passed, or no connection was accepted within 10 seconds. */
+/** `requestTimeout` expired, or no connection was accepted within 10 seconds. */
 export class TimeoutError extends KibanaError {
   override readonly name = "TimeoutError";
 }
@@ -82,7 +82,7 @@ export class DeserializationError extends ErrorWithResponse {
   override readonly name = "DeserializationError";
 }
 
-/** A status that is not 2xx, from Kibana or something in front of it. Usual ones have classes of their own. */
+/** A status that is not 2xx, from Kibana or something in front of it. Common statuses have their own classes. */
 export class ResponseError extends ErrorWithResponse {
   override readonly name: string = "ResponseError";
 }
@@ -97,7 +97,7 @@ export class AuthenticationError extends ResponseError {
   override readonly name = "AuthenticationError";
 }
 
-/** 403: a privilege or the licence is missing, or Kibana has lost its Elasticsearch. */
+/** 403: a privilege or the licence is missing, or Kibana cannot reach Elasticsearch. */
 export class AuthorizationError extends ResponseError {
   override readonly name = "AuthorizationError";
 }
@@ -122,7 +122,7 @@ export class TooManyRequestsError extends ResponseError {
   override readonly name = "TooManyRequestsError";
 }
 
-/** 503: Kibana is starting, stopping or without its Elasticsearch. */
+/** 503: Kibana is starting, is stopping or cannot reach Elasticsearch. */
 export class NotReadyError extends ResponseError {
   override readonly name = "NotReadyError";
 }
@@ -136,9 +136,9 @@ export class ConnectorExecutionError extends ErrorWithResponse {
   readonly connectorId: string;
   /** What the other system said: for `.index`, Elasticsearch's reason. */
   readonly serviceMessage?: string;
-  /** Kibana's advice: whether, or from which ISO time on, a new run makes sense. */
+  /** Kibana's advice: whether to run it again, or the ISO time from which to do so. */
   readonly retry?: boolean | string | null;
-  /** Who has to act. Kibana 8.13 and later; newer fields are in `body`. */
+  /** Who has to act. Kibana 8.13 and later. Fields of later versions are only in `body`. */
   readonly errorSource?: "user" | "framework";
 
   constructor(message: string, details: ResponseDetails, run: Readonly<Record<string, unknown>>) {

@@ -19,7 +19,7 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
 /** An error does not show a longer body: copying it could take seconds. */
 const longestBody = 1024 * 1024;
 
-/** What Kibana says with a 503 while it starts. It did nothing then. */
+/** What Kibana says with a 503 while it starts. In this case, it did nothing. */
 const startingMessage =
   /^(Kibana server is not ready yet|License is not available|License information could not be|Authentication sub-system)/;
 
@@ -103,7 +103,7 @@ function senderOf({ path }: HttpRequest, { statusCode, headers }: HttpResponse, 
   return said.startsWith("an HTML page") ? "page" : "other";
 }
 
-/** Kibana's `message`, Elasticsearch's `error.reason`, or what else there is to say about a response. */
+/** Kibana's `message`, Elasticsearch's `error.reason`, or another description of the response. */
 function serverMessage({ headers, text }: HttpResponse, content: unknown): string {
   if (text === undefined || content === undefined) return "";
   if (text.length > longestBody) return "a long body";
@@ -116,7 +116,7 @@ function serverMessage({ headers, text }: HttpResponse, content: unknown): strin
   return isPage ? `an HTML page ${title}`.trim() : toText(content);
 }
 
-/** One line. Masked before and after the lines are joined, because a line break inside a credential would hide it. */
+/** One line. Masked before and after the lines are joined: the mask would miss a credential with another line break. */
 function messageOf(request: HttpRequest, text: string): string {
   const mask = maskFor(request);
   return `${request.method} ${request.path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;

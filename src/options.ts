@@ -14,12 +14,12 @@ export interface RequestOptions {
   /** Aborts the call, which then rejects with the signal's own reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000, after which Kibana itself
-   * hangs up. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
+   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000. Kibana itself closes the
+   * connection after this time. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
    */
   requestTimeout?: number | undefined;
   /**
-   * Headers to send, such as those that a proxy needs. A call's replace the client's with the same name. Errors mask
+   * Headers to send, such as those that a proxy needs. Headers of a call replace the client's headers of the same name. Errors mask
    * `authorization`, and no other header's value.
    */
   headers?: Readonly<Record<string, string>> | undefined;
@@ -28,8 +28,8 @@ export interface RequestOptions {
 /** Options of `KibanaClient`. */
 export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
   /**
-   * Kibana's address, with its base path if it has one: `http://localhost:5601`, `https://proxy.example/kbn`. Credentials
-   * and space are options of their own.
+   * Kibana's address, with its base path if it has one: `http://localhost:5601`, `https://proxy.example/kbn`. Pass
+   * credentials and space as separate options.
    */
   node: string | URL;
   /** Default: none, for a Kibana without security. */
@@ -40,7 +40,7 @@ export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
   tls?: TlsOptions | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
-   * You close it. If it repeats requests, the `outcome` of an error is that of the last attempt. Default: an Agent, which
+   * You close it. If it repeats requests, an error's `outcome` describes only the last attempt. Default: an Agent, which
    * reads no proxy from the environment.
    */
   dispatcher?: DispatcherLike | undefined;
@@ -73,8 +73,7 @@ export function refuse(message: string): never {
 /** The origin and the base path, without a slash at its end. No message repeats an address: it may hold a password. */
 export function parseNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
   const text = String(node).trim();
-  if (/[@?#]/.test(text))
-    refuse(`${name}: contains @, ? or #. Pass the part before /app, and credentials separately, as auth.`);
+  if (/[@?#]/.test(text)) refuse(`${name}: contains @, ? or #. Pass the part before /app, and credentials separately.`);
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text))
     refuse(`${name}: must be an address that begins with http:// or https://, such as http://localhost:5601.`);
   const { origin, pathname } = new URL(text);
@@ -83,7 +82,7 @@ export function parseNode(node: string | URL, name = "node"): { origin: string; 
 
 export function checkSpace(space: string, name = "space"): string {
   if (typeof space === "string" && /^[a-z0-9_-]+$/.test(space)) return space;
-  refuse(`${name}: ${toText(space)} is no space's id, which follows /s/ in Kibana's address: a-z, 0-9, _, -.`);
+  refuse(`${name}: ${toText(space)} is not a space's id (a-z, 0-9, _, -): see /s/<id> in Kibana's address.`);
 }
 
 /** The longest delay of a timer: a longer one would fire at once. */
@@ -91,7 +90,7 @@ const longestTimeout = 2 ** 31 - 1;
 
 export function checkTimeout(timeout: number): number {
   if (typeof timeout === "number" && timeout > 0 && timeout <= longestTimeout) return timeout;
-  refuse(`requestTimeout: ${toText(timeout)} is not a number of milliseconds, at most ${longestTimeout}.`);
+  refuse(`requestTimeout: ${toText(timeout)} must be milliseconds, above 0 and at most ${longestTimeout}.`);
 }
 
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
@@ -101,7 +100,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
   return signal;
 }
 
-/** Names in lower case. undici checks their characters. A `Headers` is refused, because it would be empty here. */
+/** Names in lower case. undici checks their characters. A `Headers` object is refused, because it has no properties of its own. */
 export function lowerCaseHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   if (!isRecord(headers) || Symbol.iterator in headers)
     refuse('headers: must be a plain object, such as { "x-a": "b" }.');

@@ -3,7 +3,7 @@ import { isRecord, parseJson, toText } from "./serialize.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
-  /** The index itself if the connector names an alias or a data stream. */
+  /** The actual index, also if the connector names an alias or a data stream. */
   index: string;
   id: string;
 }
@@ -16,7 +16,7 @@ export interface WrittenDocument {
  * const [first] = writtenDocuments(result);
  * ```
  *
- * @param result the body that `execute` resolved to, or anything else with its `data`
+ * @param result the body that `execute` resolved to, or any object with the same `data`
  * @returns `[]` if `data` is not the response of a `_bulk`
  */
 export function writtenDocuments(result: { data: unknown }): WrittenDocument[] {
@@ -63,7 +63,7 @@ export function runFailure(run: Readonly<Record<string, unknown>>, count: number
 
 type Item = Readonly<Record<string, unknown>>;
 
-/** The results of a `_bulk`: under `create` from Kibana 8.4 on, under `index` before. */
+/** The results of a `_bulk`. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
 function itemsOf(data: unknown): readonly Item[] {
   if (!isRecord(data) || !Array.isArray(data.items)) return [];
   return data.items.map((item) => Object(Object(item).create ?? Object(item).index));
@@ -72,7 +72,8 @@ function itemsOf(data: unknown): readonly Item[] {
 /** Why a document was not written to its index. */
 function itemFailure({ _index, _id, status, error, result, failure_store }: Item): string | undefined {
   if (error) return [Object(error).type, Object(error).reason].filter(Boolean).map(toText).join(": ") || toText(error);
-  if (failure_store === "used") return "failure_store: the document did not fit, so the data stream put it aside";
+  if (failure_store === "used")
+    return "failure_store: the document did not fit, so the data stream put it into its failure store";
   if (result === "noop") return "noop: an ingest pipeline dropped the document";
   const isNamed = typeof _index === "string" && _index !== "" && typeof _id === "string" && _id !== "";
   return isNamed && (status === 200 || status === 201) ? undefined : `status ${toText(status)}`;

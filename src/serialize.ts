@@ -19,8 +19,8 @@ export function serialize(request: object): string {
 }
 
 /**
- * What JSON would lose first, as a path and a reason, such as `.total: NaN would be stored as null.` The path is built on
- * the way back, so that it costs nothing if nothing is lost.
+ * The first value that JSON would lose, as a path and a reason, such as `.total: NaN would be stored as null.` The path is
+ * built only after a loss is found.
  */
 function lossIn(value: unknown, isReplaced = false): string | undefined {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return undefined;
@@ -30,7 +30,7 @@ function lossIn(value: unknown, isReplaced = false): string | undefined {
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
   if (!isReplaced && "toJSON" in value && typeof value.toJSON === "function") {
     const replacement: unknown = value.toJSON("");
-    if (replacement === null) return ": its toJSON() returns null, as that of an invalid date does.";
+    if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
     return lossIn(replacement, true); // JSON calls toJSON once
   }
   return Array.isArray(value) ? lossInArray(value) : lossInObject(value);
@@ -59,7 +59,7 @@ function lossInObject(object: object): string | undefined {
   return undefined;
 }
 
-/** `{ ... }` of any realm, and no instance of a class. */
+/** A plain object of any realm, not an instance of a class. */
 function isPlain(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
@@ -70,7 +70,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What JSON text stands for; any other value is returned as it is. */
+/** Parses JSON text. Any other value is returned unchanged. */
 export function parseJson(value: unknown): unknown {
   try {
     return JSON.parse(value as string);

@@ -26,7 +26,7 @@ export class Transport {
 
   /**
    * @param path below `/api/actions`, encoded
-   * @param check what is wrong with a body, or why a run failed; undefined if the call succeeded. The body of a 204 is undefined
+   * @param check returns what is wrong with the body, or why the run failed; undefined if neither. For a 204, it gets undefined
    * @param body JSON
    */
   async request<Body>(

@@ -131,7 +131,7 @@ describe("a deadline", () => {
       ]) {
         assert.deepEqual([name, outcome], ["TimeoutError", "unknown"]);
         assert.match(message, new RegExp(`no complete response within ${milliseconds} ms$`));
-        assert.match(hint, /look before you repeat/);
+        assert.match(hint, /check before you repeat/);
       }
     });
 
@@ -141,7 +141,7 @@ describe("a deadline", () => {
       const { client, aborted } = stoppedAt(place, () => t.mock.timers.tick(120_000));
       const { name, outcome, hint = "" } = await failure(execute(client));
       assert.deepEqual([name, outcome], ["TimeoutError", place === "connecting" ? "not-applied" : "unknown"]);
-      assert.match(hint, place === "connecting" ? /^http:\/\/kibana\.invalid does not accept/ : /look before/);
+      assert.match(hint, place === "connecting" ? /^http:\/\/kibana\.invalid does not accept/ : /check before/);
       assert.equal(aborted.times, place === "connecting" ? 0 : 1);
     });
 });

@@ -104,7 +104,7 @@ describe("a program's first call", { concurrency: 2 }, () => {
     ["says what to do if undici is missing", "nothing", /^ConfigurationError: Install/],
     ["uses no proxy of the environment", "all of undici", /^200/, undefined, { HTTP_PROXY: "http://127.0.0.1:1" }],
     ["trusts NODE_EXTRA_CA_CERTS", "all of undici", /^200/, {}, { NODE_EXTRA_CA_CERTS: path("ca.crt") }],
-    ["trusts no other authority, and the hint says so", "all of undici", /^ConnectionError: Trust its authority/, {}],
+    ["trusts no other authority, and the hint says so", "all of undici", /^ConnectionError: Trust the server.s CA/, {}],
   ];
   for (const [what, installed, printed, tls, env] of calls)
     it(what, async (t) => {

@@ -181,11 +181,11 @@ describe("the example fails with exit code 1, and still offers to delete the con
     ["a missing privilege", "create", refuses(403, "Unauthorized to create actions"), /403.*\n {2}.*Connectors: All/],
     ["a wrong password", "create", refuses(401), /401.*\n {2}.*password is wrong/],
     ["a Kibana that is starting", "create", answers(503, "Kibana server is not ready yet"), /503.*\n {2}.*starting/],
-    ["a lost response", "create", losesTheResponse, /\n {2}.*look before you repeat/],
+    ["a lost response", "create", losesTheResponse, /\n {2}.*check before you repeat/],
     ["a refused document", "execute", changes(created, error), /failed to parse field.*\n {2}.*mapping/],
     ["a document that a pipeline dropped", "execute", changes(created, '"result":"noop"'), /noop.*\n {2}.*pipeline/],
     ["a document in the failure store", "execute", changes(created, `${created},"failure_store":"used"`), /::failures/],
-    ["a lost response", "execute", losesTheResponse, /\n {2}.*look before you repeat/],
+    ["a lost response", "execute", losesTheResponse, /\n {2}.*check before you repeat/],
     ["another index in the connector", "get", changes("miconnectedindex", "other"), /\+ .*'other'.*\n- .*'miconnected/],
     ["no privilege to read", "read", refuses(403), /Written, but not readable at ELASTICSEARCH_URL http:\S+: .*/],
     ["another level in the document", "read", changes('"INFO"', '"WARN"'), /level: 'WARN',\n- .*level: 'INFO'/],
@@ -240,7 +240,7 @@ describe("the example, if the delete fails,", { concurrency: 3 }, () => {
   const deletes: [what: string, faults: Run["faults"], exitCode: number, says: RegExp, kept: boolean][] = [
     ["because its response is lost, confirms it", lost, 0, /✓ Connector deleted \(confirmed\)\n$/, false],
     ["keeps the connector if it was refused", { delete: forbids }, 1, /Connector kept.*\n\n✗ .*\n {2}.*All/, true],
-    ["keeps the connector if it did not arrive", { delete: drops }, 1, /Connector kept.*\n\n✗ .*\n {2}.*look/, true],
+    ["keeps the connector if it did not arrive", { delete: drops }, 1, /Connector kept.*\n\n✗ .*\n {2}.*check/, true],
     ["says what is known if that cannot be checked", unchecked, 1, /Connector kept, as far as is known: \w/, false],
   ];
   for (const [what, faults, exitCode, says, kept] of deletes)
