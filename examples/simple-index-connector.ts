@@ -14,8 +14,8 @@ const logEntry = { message: "Hello from Kibana connector!", level: "INFO", servi
 async function main() {
   const settings = loadConfig();
   // In your script: new KibanaClient({ node: "http://localhost:5601", auth: { apiKey: "..." } })
-  const kibana = new KibanaClient(settings.kibana);
-  showSettings(settings, kibana.url);
+  const client = new KibanaClient(settings.kibana);
+  showSettings(settings, client.url);
 
   // 1. Create the connector (in Kibana's API, connectors are "actions")
   console.log("\nCreating index connector...");
@@ -25,25 +25,25 @@ async function main() {
     refresh: true, // searches find the document immediately
     executionTimeField: "@timestamp", // Kibana adds this field: the time of the run
   };
-  const { id } = (await kibana.actions.create({ name, connector_type_id: ".index", config })).body;
+  const { id } = (await client.actions.create({ name, connector_type_id: ".index", config })).body;
   console.log(`✓ Created connector: ${id}`);
 
   try {
     // 2. Write a document. If Elasticsearch refuses it, Kibana answers HTTP 200, but execute()
     // rejects. execute() never retries, because a retry could write the document twice.
     console.log("\nWriting document to index...");
-    const { body: run } = await kibana.actions.execute({ id, params: { documents: [logEntry] } });
+    const { body: run } = await client.actions.execute({ id, params: { documents: [logEntry] } });
     console.log(`✓ Document written successfully\n  Status: ${run.status}`);
 
     // 3. Verify both: { ...stored, ...sent } equals what is stored, even if it has more fields
-    const { body: connector } = await kibana.actions.get({ id });
+    const { body: connector } = await client.actions.get({ id });
     assert.equal(connector.name, name);
     assert.deepEqual(connector.config, { ...connector.config, ...config });
     console.log(`✓ Connector verified: ${connector.name}`);
     for (const ref of writtenDocuments(run)) await verifyDocument(settings, ref); // { index, id }
     console.log(`\n🎉 Success! Check your '${index}' index in Elasticsearch.`);
     console.log(`   Connector ID: ${id}`);
-    console.log(`   Kibana Dev Tools: ${kibana.url}/app/dev_tools#/console`);
+    console.log(`   Kibana Dev Tools: ${client.url}/app/dev_tools#/console`);
     console.log(`   Try this query: GET ${index}/_search`);
   } catch (error) {
     reportFailure(error); // sets exit code 1; step 4 follows all the same
@@ -53,11 +53,11 @@ async function main() {
   console.log(`\nConnector '${name}' was created for this example.`);
   if (!(await ask("Delete the connector? (y/N): "))) return console.log(`Connector kept: ${id}`);
   try {
-    await kibana.actions.delete({ id });
+    await client.actions.delete({ id });
     console.log("✓ Connector deleted");
   } catch (error) {
     // If only the response was lost, the connector is gone, and get() rejects with NotFoundError.
-    const isGone = await kibana.actions.get({ id }).catch((e) => e instanceof NotFoundError);
+    const isGone = await client.actions.get({ id }).catch((e) => e instanceof NotFoundError);
     if (isGone === true) return console.log("✓ Connector deleted (confirmed)");
     console.log(`Connector kept, as far as is known: ${id}`);
     throw error; // main().catch() reports it
@@ -66,8 +66,8 @@ async function main() {
 
 async function verifyDocument({ elasticsearch }: Settings, ref: { index: string; id: string }) {
   if (!elasticsearch) return console.log("- Document not read back: ELASTICSEARCH_URL is not set.");
-  const client = new ElasticsearchClient({ ...elasticsearch, maxRetries: 0 });
-  const { _source } = await client.get<object>(ref).catch((e) => {
+  const reader = new ElasticsearchClient({ ...elasticsearch, maxRetries: 0 });
+  const { _source } = await reader.get<object>(ref).catch((e) => {
     throw new Error(`Written, but not readable at ELASTICSEARCH_URL ${elasticsearch.node}: ${e}`);
   });
   assert.deepEqual(_source, { ..._source, ...logEntry });

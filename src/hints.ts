@@ -66,7 +66,8 @@ export const responseHints: Hints = {
   "500 ": "See Kibana's log. Is Elasticsearch down, or xpack.encryptedSavedObjects.encryptionKey missing or changed?",
 };
 
-const mappingHint = "The document does not fit the mapping: GET <index>/_mapping. In a batch, those that fit have been written.";
+const mappingHint =
+  "The document does not fit the mapping: GET <index>/_mapping. In a batch, those that fit have been written.";
 const lostHint = "Elasticsearch is unreachable or overloaded, or the request was too large for it.";
 
 /** Each key is one pattern, for the message of the run, with or without its position in the JSON. */
