@@ -16,13 +16,8 @@ export type Auth =
 
 /** The value of the header `Authorization`. */
 export function encodeAuth(auth: Auth): string {
-  if (
-    !/^(apiKey|bearer|password,username)$/.test(
-      Object.keys({ ...auth })
-        .sort()
-        .join(),
-    )
-  )
+  const fields = Object.keys(Object(auth)).sort().join();
+  if (!/^(apiKey|bearer|password,username)$/.test(fields))
     throw new ConfigurationError("auth: must be one of { username, password }, { apiKey } and { bearer }.");
   for (const [name, value] of Object.entries(auth))
     if (!value || toText(value).trim() === "")
@@ -47,8 +42,8 @@ const shortestSecret = 8;
 
 /**
  * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
- * strings in a connector's `secrets`. It also replaces each of them written
- * on one line, escaped once, or escaped twice: a response may contain JSON inside JSON.
+ * strings in a connector's `secrets`. It also replaces each of them written on one line, escaped once, or escaped twice: a
+ * response may contain JSON inside JSON.
  */
 export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
   const authorization = headers.authorization?.trim() ?? "";
