@@ -102,8 +102,9 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
 
 /** Names in lower case. undici checks their characters. A `Headers` object is refused, because it has no properties of its own. */
 export function lowerCaseHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
-  if (!isRecord(headers) || Symbol.iterator in headers)
-    refuse('headers: must be a plain object, such as { "x-a": "b" }.');
+  const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
+  if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))
+    refuse('headers: must be a plain object of strings, such as { "x-name": "value" }.');
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 

@@ -90,7 +90,7 @@ describe("a request on the wire", () => {
   const credentials: [what: string, auth: Auth, authorization: string][] = [
     ["an encoded API key", { apiKey: encoded }, `ApiKey ${encoded}`],
     ["an encoded API key with white space", { apiKey: " aWQ6\n c2VjcmV0 \t" }, `ApiKey ${encoded}`],
-    ["an API key with a leading ApiKey", { apiKey: ` ApiKey ${encoded}` }, `ApiKey ${encoded}`],
+    ["an API key with a leading ApiKey", { apiKey: `  ApiKey ${encoded}` }, `ApiKey ${encoded}`],
     ["an API key as id:api_key", { apiKey: "id:secret" }, `ApiKey ${encoded}`],
     ["an API key as an object", { apiKey: { id: "id", api_key: "secret" } }, `ApiKey ${encoded}`],
     [
@@ -100,8 +100,8 @@ describe("a request on the wire", () => {
     ],
     ["an API key with padding", { apiKey: "YTpiYw==" }, "ApiKey YTpiYw=="],
     ["an API key of Elastic Cloud", { apiKey: "essu_abc123==" }, "ApiKey essu_abc123=="],
-    ["a token", { bearer: "tok" }, "Bearer tok"],
-    ["a token with a leading Bearer and white space", { bearer: " Bearer  tok " }, "Bearer tok"],
+    ["a token with white space", { bearer: "  tok  " }, "Bearer tok"],
+    ["a token with a leading Bearer and white space", { bearer: "  Bearer  tok  " }, "Bearer tok"],
     ["a user and a password", { username: "ż", password: "a:b" }, `Basic ${Buffer.from("ż:a:b").toString("base64")}`],
   ];
   for (const [what, auth, authorization] of credentials)
@@ -205,11 +205,12 @@ describe("an option that is wrong is refused, without repeating an address or a 
     "auth: there is also a header": [{ node, auth: { bearer: "hunter2" }, headers: { Authorization: "hunter2" } }],
     "auth.password:": ["", undefined].map((password) => ({ node, auth: { username: "hunter2", password } })),
     "auth.username:": ["", undefined].map((username) => ({ node, auth: { username, password: "hunter2" } })),
-    "auth.bearer:": ["", undefined].map((bearer) => ({ node, auth: { bearer } })),
+    "auth.bearer:": ["", undefined, " "].map((bearer) => ({ node, auth: { bearer } })),
     "auth.apiKey:": [
       ...["", undefined, " ", "hunter2", "a:b:hunter2", "YVdRNmMyVmpjbVYw", "YT!pi", "xessu_hunter2", "YTpiOmM="],
       ...[{ id: "hunter2" }, { api_key: "hunter2" }, 5, '{"id":"hunter2"}'],
     ].map((apiKey) => ({ node, auth: { apiKey } })),
+    "headers:": [null, [], new Headers(), "x", { a: 1 }].map((headers) => ({ node, headers })),
     "space:": ["", "Sales", "a/b", 5, ["ops"], null].map((space) => ({ node, space })),
     "requestTimeout:": [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "30", null].map((ms) => ({
       node,
@@ -236,8 +237,9 @@ describe("an option that is wrong is refused, without repeating an address or a 
       });
 });
 
-it("a node may be a URL", () => {
-  assert.equal(new KibanaClient({ node: new URL("http://localhost:5601/kbn") }).url, "http://localhost:5601/kbn");
+it("a node may be a URL, and a requestTimeout as long as that of a timer", () => {
+  const client = new KibanaClient({ node: new URL("http://localhost:5601/kbn"), requestTimeout: 2 ** 31 - 1 });
+  assert.equal(client.url, "http://localhost:5601/kbn");
 });
 
 describe("an argument that is wrong is refused, and nothing is sent", () => {
@@ -268,7 +270,7 @@ describe("an argument that is wrong is refused, and nothing is sent", () => {
     ["timeout", ({ actions }, ms) => actions.getAll({ requestTimeout: ms }), /^requestTimeout:/, [0, "1", 2 ** 31]],
     ["signal", ({ actions }, signal) => actions.getAll({ signal }), /^signal:/, [{}, "x", { throwIfAborted() {} }]],
     ["header's name", ({ actions }, key) => actions.getAll({ headers: { [key]: "1" } }), /invalid header key/, ["x a"]],
-    ["header", ({ actions }, value) => actions.getAll({ headers: { "x-a": value } }), /invalid x-a/, ["a\r\nb: c", {}]],
+    ["header", ({ actions }, value) => actions.getAll({ headers: { "x-a": value } }), /invalid x-a/, ["a\r\nb: c"]],
   ];
   for (const [what, call, start, values] of calls)
     for (const value of values)

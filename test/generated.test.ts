@@ -4,9 +4,7 @@ import { it } from "node:test";
 import fc from "fast-check";
 import { properties, startRecorder } from "./fuzz/properties.ts";
 
-// A failure prints it, and the input: FUZZ_SEED=... repeats the run.
-const seed = Number(process.env.FUZZ_SEED ?? randomInt(2 ** 31));
-
+const seed = Number(process.env.FUZZ_SEED ?? randomInt(2 ** 31)); // a failure prints it: FUZZ_SEED=... repeats the run
 for (const { name, check } of properties)
   it(`${name} (seed ${seed})`, async (t) => {
     const recorder = await startRecorder();
