@@ -247,7 +247,6 @@ it("the reference lists every option, method and error", () => {
     /interface RequestOptions .*?interface KibanaClientOptions .*?^\}/ms.exec(read("src/options.ts")) ?? [];
   const options = [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name);
   assert.deepEqual(firstWords("Options", /./), new Set(options.filter((name) => name !== "signal")));
-
   const client = new surface.KibanaClient({ node: "http://localhost:5601" });
   const methodsOf = (object: object) => Object.getOwnPropertyNames(Object.getPrototypeOf(object)).slice(1);
   const actions = methodsOf(client.actions).map((name) => `actions.${name}`);

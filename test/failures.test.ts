@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { it, type TestContext } from "node:test";
 import { inspect } from "node:util";
 import * as library from "kbn-connectors";
-import { KibanaClient, KibanaError, type ResponseError } from "kbn-connectors";
+import { KibanaClient, type KibanaError, type ResponseError } from "kbn-connectors";
 import { ProxyAgent } from "undici";
 import { controller, dispatching, failure, listen, serve } from "./support/server.ts";
 
@@ -322,8 +322,9 @@ it("a message of anything that a dispatcher throws is that of a ConnectionError"
   assert.match((await breakOff(new AggregateError([new Error("one"), new Error("two")], ""))).message, /-> one$/);
 });
 
-it("the error classes are sixteen, of which all extend KibanaError", () => {
-  const errors = Object.entries(library).filter(([name]) => name.endsWith("Error") && name !== "KibanaError");
-  assert.equal(errors.length, 15);
-  for (const [name, value] of errors) assert.ok(Object(value).prototype instanceof KibanaError, name);
+it("an error does not keep a body that is longer than 1 MiB, and a response that is no 2xx ends there", async (t) => {
+  for (const [status, says] of Object.entries({ 200: /: a long body$/, 500: / Error$/ })) {
+    const { body, message } = await respond(t, Number(status), "x".repeat(2 ** 20 + 1));
+    assert.deepEqual([body, says.test(message)], [undefined, true], message);
+  }
 });
