@@ -117,10 +117,8 @@ import { loadConfig } from "kbn-connectors/config";
 new KibanaClient(loadConfig().kibana).actions.getAll().then(({ body }) => body[0]?.name.trim());
 // @ts-expect-error no such option
 new KibanaClient({ nodes: "http://localhost:5601" });`;
-for (const [type, options] of Object.entries({
-  module: "--allowJs main.ts main.js",
-  commonjs: "--module nodenext main.ts",
-}))
+const compilations = { module: "--allowJs main.ts main.js", commonjs: "--module nodenext main.ts" };
+for (const [type, options] of Object.entries(compilations))
   it(`the declarations compile with tsc --noEmit ${options}, in a project of type ${type}`, async () => {
     const cwd = project(`${type} ${options}`, { "main.ts": typed, "main.js": typed }, type);
     const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--noEmit", ...options.split(" ")];
