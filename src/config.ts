@@ -37,9 +37,10 @@ interface Found {
  * Finds Kibana and Elasticsearch. Uses the first of these sources for which a variable is set:
  *
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence, variable by variable, and a key over a
- *    user name and a password, unless only these are in the environment. A user name and a
- *    password from different places are refused if one of the places has both. The same credentials go to Elasticsearch.
+ *    or in `.env` of the working directory. The environment takes precedence, variable by variable. A key takes
+ *    precedence over a user name and a password, unless the key is in `.env` and both of them are in the environment. A user
+ *    name and a password from different places are refused if one of the places has both. The same credentials go to
+ *    Elasticsearch.
  * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
  *    directory or of one of its parents. Only addresses on this machine are accepted.
  * 3. `http://localhost:5601` without credentials.

@@ -37,6 +37,9 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, n
   throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
 }
 
+/** Returns a text without the credentials of a call. */
+export type Mask = (text: string) => string;
+
 /** A shorter secret may be an ordinary word: masking it would garble messages. */
 const shortestSecret = 8;
 
@@ -45,7 +48,7 @@ const shortestSecret = 8;
  * strings in a connector's `secrets`. It also replaces each of them written on one line, escaped once, or escaped twice: a
  * response may contain JSON inside JSON.
  */
-export function maskFor({ headers, body }: HttpRequest): (text: string) => string {
+export function maskFor({ headers, body }: HttpRequest): Mask {
   const authorization = headers.authorization?.trim() ?? "";
   const token = authorization.replace(/^\S+\s+/, "");
   const password = decodeBase64(token).replace(/^[^:]*:/, "");

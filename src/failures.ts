@@ -1,5 +1,5 @@
 // What happened: which error, with which message, hint and outcome. Decides on the raw response, and masks what it shows.
-import { decodeBase64, maskFor } from "./credentials.ts";
+import { decodeBase64, type Mask, maskFor } from "./credentials.ts";
 import * as errors from "./errors.ts";
 import type { HttpRequest, HttpResponse, NoResponse } from "./exchange.ts";
 import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
@@ -29,13 +29,14 @@ const validationMessage = /^error validating (action params|(action|connector) t
 /** For a response that is not valid. `content` is its body, parsed; `fault` says what is wrong with the body of a 2xx. */
 export function responseError(request: HttpRequest, response: HttpResponse, content: unknown, fault?: string) {
   const { statusCode, statusText } = response;
+  const mask = maskFor(request);
   const credentials = request.headers.authorization?.replace(/\S+$/, decodeBase64) ?? "none";
   const said = serverMessage(response, content);
   const sender = senderOf(request, response, content, said);
   const situation = `${statusCode} ${request.method} ${sender} ${credentials}`;
   const isRejected = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
-    ...maskedResponse(request, response, content),
+    ...maskedResponse(mask, response, content),
     hint: findHint(responseHints, [situation, said], {
       origin: request.origin,
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
@@ -44,7 +45,8 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
     }),
     outcome: isRejected || sender === "starting" ? "not-applied" : "unknown",
   } as const;
-  const message = messageOf(request, [`${statusCode} ${statusText}`.trim(), fault, said].filter(Boolean).join(": "));
+  const parts = [`${statusCode} ${statusText}`.trim(), fault, said].filter(Boolean);
+  const message = messageOf(request, mask, parts.join(": "));
   if (fault !== undefined) return new errors.DeserializationError(message, details);
   const ErrorClass = sender === "Kibana-no-connector" ? errors.NotFoundError : errorByStatus[statusCode];
   return new (ErrorClass ?? errors.ResponseError)(message, details);
@@ -52,14 +54,14 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
 
 /** For a run that failed although the status is 2xx. */
 export function runError(request: HttpRequest, response: HttpResponse, content: unknown, failure: RunFailure) {
-  const { message, said } = failure;
-  const reason = said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
+  const mask = maskFor(request);
+  const reason = failure.said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
-    ...maskedResponse(request, response, content),
-    hint: findHint(runHints, [reason]) ?? findHint(runHints, [said]),
+    ...maskedResponse(mask, response, content),
+    hint: findHint(runHints, [reason]) ?? findHint(runHints, [failure.said]),
     outcome: validationMessage.test(toText(Object(content).message)) ? "not-applied" : "unknown",
   } as const;
-  const text = messageOf(request, `the run failed: ${message}`);
+  const text = messageOf(request, mask, `the run failed: ${failure.message}`);
   return new errors.ConnectorExecutionError(text, details, Object(details.body));
 }
 
@@ -71,19 +73,19 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
   const { code, message = cause, address, port } = Object(cause.errors?.[0] ?? cause);
   const { origin } = request;
-  const { protocol } = new URL(origin);
-  const peer =
-    port === undefined || new URL(`${protocol}//kibana:${port}`).port === new URL(origin).port ? "Kibana" : "proxy";
-  const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}`;
+  const { protocol, port: ownPort } = new URL(origin);
+  const isKibana = port === undefined || new URL(`${protocol}//kibana:${port}`).port === ownPort;
+  const situation = `${code} ${sent ? "sent" : "unsent"} ${protocol} ${isKibana ? "Kibana" : "proxy"}`;
+  const mask = maskFor(request);
   const said = toText(message);
   const printed = `${said} ${toText({ ...cause })}`;
   const details = {
     // Dropped if it shows a credential, or data of the server, which may show a part of one.
-    cause: "data" in cause || maskFor(request)(printed) !== printed ? undefined : error,
+    cause: "data" in cause || mask(printed) !== printed ? undefined : error,
     hint: findHint(connectionHints, [situation, said], { origin, peer: `${address}:${port}` }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
-  const text = messageOf(request, said);
+  const text = messageOf(request, mask, said);
   if (code === "UND_ERR_INVALID_ARG" && !sent) return new errors.ConfigurationError(text, details);
   if (/^(UND_ERR_\w+_)?TIMEOUT$/.test(code)) return new errors.TimeoutError(text, details);
   return new errors.ConnectionError(text, { ...details, code: typeof code === "string" ? code : undefined });
@@ -117,14 +119,12 @@ function serverMessage({ headers, text }: HttpResponse, content: unknown): strin
 }
 
 /** One line. Masked before and after the lines are joined: the mask would miss a credential with another line break. */
-function messageOf(request: HttpRequest, text: string): string {
-  const mask = maskFor(request);
-  return `${request.method} ${request.path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;
+function messageOf({ method, path }: HttpRequest, mask: Mask, text: string): string {
+  return `${method} ${path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;
 }
 
 /** What an error shows of a response, without the credentials of the call. */
-function maskedResponse(request: HttpRequest, { statusCode, headers, text = "" }: HttpResponse, content: unknown) {
-  const mask = maskFor(request);
+function maskedResponse(mask: Mask, { statusCode, headers, text = "" }: HttpResponse, content: unknown) {
   const hide = (_: string, value: unknown): unknown => {
     const text = String(value);
     if (/string|number/.test(typeof value)) return mask(text) === text ? value : mask(text);

@@ -2,8 +2,9 @@
 
 /**
  * The first row whose key matches gives the hint, so special rows stand above general ones. A key has one or two patterns,
- * separated by " | ": the first for the situation, the second for the message. Each has to match from the beginning, so that an id or a value
- * inside a message cannot choose a hint. (No key may be a plain number: JavaScript would move it to the front.)
+ * separated by " | ": the first for the situation, the second for the message. Each has to match from the beginning, so that
+ * an id or a value inside a message cannot choose a hint. (No key may be a plain number: JavaScript would move it to the
+ * front.)
  */
 type Hints = Readonly<Record<string, string>>;
 

@@ -40,7 +40,7 @@ export class Transport {
     const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.timeout);
     const signal = checkSignal(options?.signal);
     const usual = body === null ? this.#headers : this.#jsonHeaders;
-    const headers = options?.headers === undefined ? usual : { ...usual, ...lowerCaseHeaders(options?.headers) };
+    const headers = options?.headers === undefined ? usual : { ...usual, ...lowerCaseHeaders(options.headers) };
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
     signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);
