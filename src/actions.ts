@@ -2,8 +2,8 @@
 import type * as types from "./connector-types.ts";
 import { type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, runFailure } from "./runs.ts";
-import { isRecord, serialize, toText } from "./serialize.ts";
 import type { KibanaResponse, Transport } from "./transport.ts";
+import { isRecord, serialize, toText } from "./values.ts";
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. Every method resolves to

@@ -79,9 +79,7 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   if (!username && !password) return { kibana, elasticsearch };
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
-    refuse(
-      `KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, put quotes around a value with #.`,
-    );
+    refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, put quotes around a value with #.`);
   const isComplete = [environment, file].some((place) => place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
   if (username.from !== password.from && isComplete)
     refuse(`${username.name} and ${password.name} may belong to different users. Set both in one place.`);

@@ -1,7 +1,7 @@
 // Credentials: checked and encoded on the way out, masked on the way back.
 import { ConfigurationError } from "./errors.ts";
 import type { HttpRequest } from "./exchange.ts";
-import { parseJson, toLine, toText } from "./serialize.ts";
+import { parseJson, toLine, toText } from "./values.ts";
 
 /** Credentials: one of these three, as in @elastic/elasticsearch. */
 export type Auth =

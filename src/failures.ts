@@ -4,7 +4,7 @@ import * as errors from "./errors.ts";
 import type { HttpRequest, HttpResponse, NoResponse } from "./exchange.ts";
 import { connectionHints, findHint, responseHints, runHints } from "./hints.ts";
 import type { RunFailure } from "./runs.ts";
-import { isRecord, toLine, toText } from "./serialize.ts";
+import { isRecord, parseJson, toLine, toText } from "./values.ts";
 
 const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   400: errors.BadRequestError,
@@ -33,11 +33,10 @@ export function responseError(request: HttpRequest, response: HttpResponse, cont
   const credentials = request.headers.authorization?.replace(/\S+$/, decodeBase64) ?? "none";
   const said = serverMessage(response, content);
   const sender = senderOf(request, response, content, said);
-  const situation = `${statusCode} ${request.method} ${sender} ${credentials}`;
   const isRejected = sender.startsWith("Kibana") && statusCode >= 400 && statusCode < 500;
   const details = {
     ...maskedResponse(mask, response, content),
-    hint: findHint(responseHints, [situation, said], {
+    hint: findHint(responseHints, `${statusCode} ${request.method} ${sender} ${credentials}\n${said}`, {
       origin: request.origin,
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
       bytes: Buffer.byteLength(request.body ?? ""),
@@ -58,7 +57,7 @@ export function runError(request: HttpRequest, response: HttpResponse, content: 
   const reason = failure.said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...maskedResponse(mask, response, content),
-    hint: findHint(runHints, [reason]) ?? findHint(runHints, [failure.said]),
+    hint: findHint(runHints, reason) ?? findHint(runHints, failure.said),
     outcome: validationMessage.test(toText(Object(content).message)) ? "not-applied" : "unknown",
   } as const;
   const text = messageOf(request, mask, `the run failed: ${failure.message}`);
@@ -82,7 +81,7 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const details = {
     // Dropped if it shows a credential, or data of the server, which may show a part of one.
     cause: "data" in cause || mask(printed) !== printed ? undefined : error,
-    hint: findHint(connectionHints, [situation, said], { origin, peer: `${address}:${port}` }),
+    hint: findHint(connectionHints, `${situation}\n${said}`, { origin, peer: `${address}:${port}` }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
   const text = messageOf(request, mask, said);
@@ -125,15 +124,7 @@ function messageOf({ method, path }: HttpRequest, mask: Mask, text: string): str
 
 /** What an error shows of a response, without the credentials of the call. */
 function maskedResponse(mask: Mask, { statusCode, headers, text = "" }: HttpResponse, content: unknown) {
-  const hide = (_: string, value: unknown): unknown => {
-    const text = String(value);
-    if (/string|number/.test(typeof value)) return mask(text) === text ? value : mask(text);
-    return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [mask(key), item])) : value;
-  };
-  try {
-    const copy = JSON.stringify({ headers, body: text.length > longestBody ? undefined : content }, hide);
-    return { statusCode, ...(JSON.parse(copy) as Pick<errors.ResponseError, "headers" | "body">) };
-  } catch {
-    return { statusCode, headers: {}, body: undefined }; // nested too deep
-  }
+  const copy = (value: unknown) => parseJson(mask(toText(value)));
+  const body = content === undefined || text.length > longestBody ? undefined : copy(content);
+  return { statusCode, headers: copy(headers) as HttpResponse["headers"], body };
 }

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from "node:tls";
 import { type Auth, encodeAuth } from "./credentials.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
-import { isRecord, toText } from "./serialize.ts";
+import { isRecord, toText } from "./values.ts";
 
 /** Options of node:tls, without the address and the timeout. */
 export type TlsOptions = Omit<ConnectionOptions, "host" | "port" | "path" | "socket" | "timeout">;

@@ -1,5 +1,5 @@
 // The result of a run: why it failed, and where its documents are.
-import { isRecord, parseJson, toText } from "./serialize.ts";
+import { isRecord, parseJson, toText } from "./values.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {

@@ -3,7 +3,7 @@ import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } fr
 import { noResponseError, responseError, runError } from "./failures.ts";
 import { checkSignal, checkTimeout, lowerCaseHeaders, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
-import { parseJson } from "./serialize.ts";
+import { parseJson } from "./values.ts";
 
 /** What every method resolves to. */
 export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | "headers"> {

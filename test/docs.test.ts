@@ -138,7 +138,7 @@ describe("the blocks of code", () => {
   it("of the README report a failure by class, hint and outcome", async (t) => {
     const { exitCode, stderr } = await runProgram(failing, await begin(t));
     assert.equal(exitCode, 1);
-    assert.match(stderr, /^POST \S+\/no-such-id\/_execute -> 404 .*\nNot in the space .*\nCreate .*\nNothing .*\n$/);
+    assert.match(stderr, /^POST \S+\/no-such-id\/_execute -> 404 .*\nNot in space .*\nCreate .*\nNothing .*\n$/);
   });
 
   it("of the recipes run, and a job whose response is lost writes once", async (t) => {

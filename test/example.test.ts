@@ -179,7 +179,7 @@ describe("the example fails with exit code 1, and still offers to delete the con
   const created = '"result":"created"';
   const failures: [what: string, step: Step, fault: Fault, says: RegExp][] = [
     ["a missing privilege", "create", refuses(403, "Unauthorized to create actions"), /403.*\n {2}.*Connectors: All/],
-    ["a wrong password", "create", refuses(401), /401.*\n {2}.*password is wrong/],
+    ["a wrong password", "create", refuses(401), /401.*\n {2}Wrong user or password/],
     ["a Kibana that is starting", "create", answers(503, "Kibana server is not ready yet"), /503.*\n {2}.*starting/],
     ["a lost response", "create", losesTheResponse, /\n {2}.*check before you repeat/],
     ["a refused document", "execute", changes(created, error), /failed to parse field.*\n {2}.*mapping/],

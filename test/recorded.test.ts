@@ -142,7 +142,7 @@ function summarize(entry: Replayed | string): [result: string, row: string] {
   if (!(result instanceof KibanaError)) return ["resolves", `${operation} ${status}`];
   const space = /\/s\/([^/]+)$/.exec(base)?.[1] ?? "default";
   const hint = (result.hint ?? "(no hint)")
-    .replace(`the space "${space}"`, 'the space "{space}"')
+    .replace(`in space "${space}"`, 'in space "{space}"')
     .replace(`${JSON.stringify(sent.body)?.length} bytes`, "{bytes} bytes");
   const words = result.message
     .replace(/^.*? -> (\d+ [A-Z][A-Za-z ]+: |the run failed: (error indexing documents: )?)?/, "")

@@ -100,12 +100,12 @@ function serve({ env, kibanaUrl, elasticsearchUrl }: Sandbox): Promise<number> {
 }
 
 function run([command = "", ...args]: string[], env: Record<string, string>, cwd?: string): Promise<number> {
-  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
-  const watchdog = child.pid === undefined ? undefined : watch(child.pid);
   // Ctrl-C in a terminal reaches the command by itself: passing it on would be a second one.
   const isTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
   for (const signal of signals)
     process.on(signal, () => void ((signal === "SIGINT" && isTerminal) || child.kill(signal)));
+  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd && { cwd }) });
+  const watchdog = child.pid === undefined ? undefined : watch(child.pid);
   const ended = new Promise<number>((resolve) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       console.error(`${command} cannot be started: ${error.code === "ENOENT" ? "no such command" : error.message}`);

@@ -1,4 +1,4 @@
-// Values as text: a request as JSON, or the path of what JSON would lose; any value in a message.
+// Values as JSON and as text: a request as JSON, or the path of what JSON would lose; any value in a message.
 import { SerializationError } from "./errors.ts";
 
 /**
