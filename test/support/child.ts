@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { buildSync } from "esbuild";
+import { nodeOptions } from "./node-options.ts";
 
 const root = process.cwd(); // npm starts scripts where package.json is
 
@@ -35,7 +36,7 @@ export interface ChildOptions {
 }
 
 export function startChild(command: string, args: readonly string[], { env, cwd, input }: ChildOptions): Child {
-  const environment = { PATH: process.env.PATH, ...env };
+  const environment = { PATH: process.env.PATH, NODE_OPTIONS: nodeOptions, ...env };
   const child = spawn(command, args, { cwd, env: environment, timeout: 60_000, killSignal: "SIGKILL" });
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
@@ -104,6 +105,5 @@ export function bundle(module: string, outfile = join(temporaryFolder(), "bundle
 
 /** How node runs a program of the repository as a bundle. Some tests run the source itself, by tsx or as a package. */
 export function compile(program: string, name = "program.cjs"): string[] {
-  // Without V8's second compiler, which would spend 0.1 s of each child on undici's parser.
-  return ["--liftoff-only", bundle(program, join(temporaryFolder(), name))];
+  return [bundle(program, join(temporaryFolder(), name))];
 }
