@@ -276,5 +276,6 @@ for (const [name, [start, expected]] of Object.entries(faults))
       assert.equal(requests(), expected.arrives ?? 1);
       assert.ok(!inspect(error, { depth: 9 }).includes(password));
       await client.close();
+      t.mock.restoreAll(); // else the next call's mock would wrap this one, and outlive the test
     }
   });

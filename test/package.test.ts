@@ -35,6 +35,9 @@ before(async () => {
     cpSync(join(root, name), join(copy, name));
   for (const name of ["src", "examples"]) cpSync(join(root, name), join(copy, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction");
+  // prepack has to build. npm pack also runs prepare, which is for `npm ci`: that would build once more.
+  const manifest = readFileSync(join(copy, "package.json"), "utf8");
+  writeFileSync(join(copy, "package.json"), manifest.replace(/"prepare": /, '"unused": '));
   const [command, args] = npm("pack", "--pack-destination", folder);
   await run(copy, args, { HOME: folder }, command);
   const [tarball = ""] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));

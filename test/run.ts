@@ -1,9 +1,10 @@
 // `npm test`: bundles the test files and runs them, because starting tsx for each file takes a fifth of the whole time.
 // Options of `node --test` may follow.
 import { spawnSync } from "node:child_process";
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { buildSync } from "esbuild";
-import { nodeOptions } from "./support/node-options.ts";
+import { allPrograms, buildPrograms, nodeOptions } from "./support/programs.ts";
 
 const folder = ".tests"; // beside test/, so that the way to the other folders is the same
 const names = readdirSync("test").flatMap((name) => /^(.*)\.test\.ts$/.exec(name)?.[1] ?? []);
@@ -24,10 +25,14 @@ buildSync({
   sourcemap: true,
   logLevel: "error",
 });
+const programs = resolve(folder, "programs");
+mkdirSync(programs);
+buildPrograms(programs, allPrograms);
 const together = names.filter((name) => !alone.includes(name)).map((name) => `import "./${name}.test.mjs";\n`);
 writeFileSync(`${folder}/all-others.mjs`, together.join(""));
 const files = [...alone.map((name) => `${name}.test`), "all-others"].map((name) => `${folder}/${name}.mjs`);
 const flags = ["--enable-source-maps", "--test", "--test-concurrency=3", ...process.argv.slice(2)];
 // Node 20 reads the authorities of NODE_EXTRA_CA_CERTS at each start: 0.04 s, and the tests have their own.
-const env = { ...process.env, NODE_OPTIONS: nodeOptions, NODE_EXTRA_CA_CERTS: undefined };
+const own = { NODE_OPTIONS: nodeOptions, NODE_EXTRA_CA_CERTS: undefined, TEST_PROGRAMS: programs };
+const env = { ...process.env, ...own };
 process.exitCode = spawnSync(process.execPath, [...flags, ...files], { stdio: "inherit", env }).status ?? 1;

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import expected from "./sandbox/expected.json" with { type: "json" };
 import { type SandboxOptions, startSandbox } from "./sandbox/sandbox.ts";
-import { type Child, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { type Child, program, startChild, temporaryFolder } from "./support/child.ts";
 
 /** `{id}` in a path stands for the last id in an answer. In `answer`, "a.*.b" is the b of each element of a; null is none. */
 type Row = [
@@ -144,14 +144,14 @@ test("a run goes to _bulk over HTTP with the caller's credentials, and an interc
   assert.equal(sandbox.documents("żółw").length, 1);
 });
 
-const program = compile("test/sandbox/main.ts", "program.mjs");
+const main = program("sandbox.mjs");
 
 describe("npm run sandbox", {
   concurrency: true,
   skip: process.platform === "win32" && "Windows has no signals",
 }, () => {
   function sandbox(t: TestContext, args: string[], env: Record<string, string> = {}): Child {
-    const child = startChild(process.execPath, [...program, ...args], { env, cwd: process.cwd(), input: "" });
+    const child = startChild(process.execPath, [main, ...args], { env, cwd: process.cwd(), input: "" });
     t.after(() => child.kill("SIGKILL"));
     return child;
   }
