@@ -4,12 +4,12 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { buildSync } from "esbuild";
-import { allPrograms, buildPrograms, nodeOptions } from "./support/programs.ts";
+import { buildPrograms, nodeOptions } from "./support/programs.ts";
 
 const folder = ".tests"; // beside test/, so that the way to the other folders is the same
 const names = readdirSync("test").flatMap((name) => /^(.*)\.test\.ts$/.exec(name)?.[1] ?? []);
-// These wait for their child processes most of the time, so that each has a process of its own. All others share one: to
-// start it, to load undici and to have V8 compile both takes longer than the tests of most files.
+// Each of these has a process of its own, because it waits for children most of the time, or has hooks for all its tests.
+// All others share one: to start it, to load undici and to have V8 compile both takes longer than most files' tests.
 const alone = ["connections", "docs", "example", "kibana", "package", "sandbox"];
 rmSync(folder, { recursive: true, force: true });
 buildSync({
@@ -27,7 +27,7 @@ buildSync({
 });
 const programs = resolve(folder, "programs");
 mkdirSync(programs);
-buildPrograms(programs, allPrograms);
+buildPrograms(programs);
 const together = names.filter((name) => !alone.includes(name)).map((name) => `import "./${name}.test.mjs";\n`);
 writeFileSync(`${folder}/all-others.mjs`, together.join(""));
 const files = [...alone.map((name) => `${name}.test`), "all-others"].map((name) => `${folder}/${name}.mjs`);
