@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { KibanaClient, type RequestOptions } from "kbn-connectors";
 import { Agent, type Dispatcher } from "undici";
-import { bundle, startChild } from "./support/child.ts";
+import { program, startChild } from "./support/child.ts";
 import { controller, dispatching, failure, sendJson, serve } from "./support/server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
@@ -216,14 +216,14 @@ it("a program that does not close its client ends by itself, after a response, a
   const { url } = await serve(t, ({ path }, response) => {
     if (path.endsWith("connectors")) sendJson(response, 200, []);
   });
-  const library = pathToFileURL(bundle("src/index.ts"));
-  const program = `import { KibanaClient } from "${library}";
+  const library = pathToFileURL(program("library.cjs"));
+  const code = `import { KibanaClient } from "${library}";
     const { actions } = new KibanaClient({ node: "${url}" });
     const { body } = await actions.getAll();
     const call = actions.listTypes({}, { signal: AbortSignal.timeout(0) });
     const other = new KibanaClient({ node: "http://127.0.0.1:1" });
     console.log(body, await call.catch(({ name }) => name), await other.actions.getAll().catch(({ name }) => name));`;
-  const args = ["--input-type=module", "-e", program];
+  const args = ["--input-type=module", "-e", code];
   const options = { env: {}, cwd: import.meta.dirname, input: "" };
   const { exitCode, stdout } = await startChild(process.execPath, args, options).finished;
   assert.deepEqual([exitCode, stdout], [0, "[] TimeoutError ConnectionError\n"]);

@@ -110,11 +110,7 @@ describe("start-local gives", () => {
     ["9200 without both", { local: without("ES_LOCAL_URL|ES_LOCAL_PORT") }, `:5602 :9200 local:hunter2 ${from}`],
     ["KIBANA_LOCAL_URL, which may name its port", { local: withUrl }, `:5602/kbn :9201 local:hunter2 ${from}`],
     [".env.local before .env", { local: startLocal, localToo: more }, `:5602 :9300 a:b ${from}.local`],
-    [
-      "the same from a file with a byte order mark and Windows line ends",
-      { local: windows },
-      `:5602 :9201 local:hunter2 ${from}`,
-    ],
+    ["the same from a file with a BOM and Windows line ends", { local: windows }, `:5602 :9201 local:hunter2 ${from}`],
   ];
   for (const [what, given, config] of configurations) it(what, (t) => assert.equal(brief(load(t, given)), config));
 
@@ -182,11 +178,7 @@ describe("a value is refused with its variable and its place, and without a secr
     ["a password beside a pair in .env", { env: { KIBANA_PASSWORD: "hunter2" }, own: bob }, twoUsers],
     ["Kibana elsewhere in start-local", { local: `${startLocal}KIBANA_LOCAL_URL=https://k.example` }, notHere],
     ["Elasticsearch elsewhere", { local: startLocal.replace("http://localhost", "http://e.example") }, notHere],
-    [
-      "ES_LOCAL_DIR without start-local",
-      { env: { ES_LOCAL_DIR: "x" } },
-      /^ES_LOCAL_DIR \(env.*\): there is no \.env in /,
-    ],
+    ["a folder without start-local", { env: { ES_LOCAL_DIR: "x" } }, /^ES_LOCAL_DIR \(env.*\): there is no \.env in /],
     ["UTF-16", { own: utf16 }, /\.env: is not UTF-8/],
     ["UTF-16 without a byte order mark", { local: utf16.subarray(2) }, /elastic-start-local\/\.env: is not UTF-8/],
   ];

@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { KibanaClient, type TlsOptions } from "kbn-connectors";
 import { MockAgent, ProxyAgent } from "undici";
-import { bundle, startChild, temporaryFolder } from "./support/child.ts";
+import { program, startChild, temporaryFolder } from "./support/child.ts";
 import { controller, dispatching, failure, listen } from "./support/server.ts";
 
 const connector = { id: "c", name: "n", connector_type_id: ".x", is_preconfigured: false };
@@ -94,7 +94,7 @@ describe("TLS connects with", () => {
 });
 
 describe("a program's first call", { concurrency: 2 }, () => {
-  const library = bundle("src/index.ts", join(temporaryFolder(), "library.mjs"), ["undici"]);
+  const library = program("library.mjs");
   const undici = dirname(createRequire(import.meta.url).resolve("undici"));
 
   type Call = [what: string, installed: string, printed: RegExp, tls?: object | undefined, env?: object];
@@ -116,13 +116,13 @@ describe("a program's first call", { concurrency: 2 }, () => {
       if (installed === "its index.js")
         writeFileSync(join(own, "index.js"), `module.exports = require(${JSON.stringify(undici)});`);
       copyFileSync(library, join(cwd, "library.mjs"));
-      const program = `import { KibanaClient } from "./library.mjs";
+      const code = `import { KibanaClient } from "./library.mjs";
         const dispatchers = () => [1, 2].map((version) => globalThis[Symbol.for("undici.globalDispatcher." + version)]);
         const before = dispatchers();
         const call = new KibanaClient({ node: "${node}" }).actions.get({ id: "c" });
         const result = await call.then(({ statusCode }) => statusCode, ({ name, hint }) => name + ": " + hint);
         console.log(result, dispatchers().every((dispatcher, index) => dispatcher === before[index]));`;
-      writeFileSync(join(cwd, "program.mjs"), program);
+      writeFileSync(join(cwd, "program.mjs"), code);
       const { stdout, stderr } = await startChild(process.execPath, ["program.mjs"], { env: { ...env }, cwd }).finished;
       assert.match(stdout, printed, stderr);
     });
@@ -171,16 +171,18 @@ it("a dispatcher of undici 6 is a ConfigurationError that names the versions tha
   assert.match(error.hint ?? "", /undici 7 or 8/);
 });
 
+const list = (length: number) => Buffer.alloc(length, " ").fill("[]", 0, 2);
+const manyChunks = [list(2), ...Array(700_000).fill(Buffer.from(" "))];
 for (const [what, chunks, says] of [
-  ["of 64 MiB is a result", ["[]".padEnd(64 * 2 ** 20 - 100)], undefined],
-  ["of more than 64 MiB is a DeserializationError", ["[]".padEnd(64 * 2 ** 20)], /longer than 64 MiB/],
-  ["in 700 000 chunks of one byte is one, too", ["[]", ...Array(700_000).fill(" ")], /longer than 64 MiB/],
+  ["of 64 MiB is a result", [list(64 * 2 ** 20 - 100)], undefined],
+  ["of more than 64 MiB is a DeserializationError", [list(64 * 2 ** 20)], /longer than 64 MiB/],
+  ["in 700 000 chunks of one byte is one, too", manyChunks, /longer than 64 MiB/],
 ] as const)
   it(`a body ${what}`, async () => {
     const dispatcher = dispatching((handler) => {
       handler.onRequestStart(controller, {});
       handler.onResponseStart(controller, 200, {});
-      for (const chunk of chunks) handler.onResponseData(controller, Buffer.from(chunk));
+      for (const chunk of chunks) handler.onResponseData(controller, chunk);
       handler.onResponseEnd(controller, {});
     });
     const call = new KibanaClient({ node: "http://k.invalid", dispatcher }).actions.getAll();

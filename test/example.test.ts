@@ -5,11 +5,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import type { Answer, Exchange, SandboxOptions } from "./sandbox/sandbox.ts";
-import { type Child, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { type Child, program, startChild, temporaryFolder } from "./support/child.ts";
 import { begin, serve } from "./support/server.ts";
 
 const root = join(import.meta.dirname, "..");
-const compiled = compile("examples/simple-index-connector.ts");
+const example = program("example.cjs");
 const empty = temporaryFolder(); // without .env and elastic-start-local/
 const question = "Delete the connector? (y/N): ";
 
@@ -41,7 +41,7 @@ async function start(t: TestContext, { sandbox: options, env = {}, faults = {}, 
     steps.push(step);
     return await (faults[step]?.(exchange, handle, child) ?? handle());
   };
-  const node = [process.execPath, ...compiled];
+  const node = [process.execPath, example];
   const [command = "", ...args] = by ? by(node) : node;
   const child = startChild(command, args, {
     env: { ...sandbox.env, ...(faults.read === undefined && { ELASTICSEARCH_URL: "" }), ...env },

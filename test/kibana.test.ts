@@ -1,19 +1,20 @@
 // `npm run test:kibana` itself, against the sandbox of each version and against one that breaks promises.
 import assert from "node:assert/strict";
-import { readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, it } from "node:test";
 import { versions } from "./sandbox/versions.ts";
-import { bundle, compile, startChild, temporaryFolder } from "./support/child.ts";
+import { program, startChild, temporaryFolder } from "./support/child.ts";
 import { begin } from "./support/server.ts";
 
 /** A repository that has nothing but the example: as a bundle, which node can run without tsx, and that starts fast. */
 const root = temporaryFolder();
-bundle("examples/simple-index-connector.ts", join(root, "examples/simple-index-connector.ts"));
+mkdirSync(join(root, "examples"));
+copyFileSync(program("example.cjs"), join(root, "examples/simple-index-connector.ts"));
 writeFileSync(join(root, "plain.cjs"), 'require.extensions[".ts"] = require.extensions[".js"];');
 const onWindows = process.platform === "win32";
-const program = ["--require", join(root, "plain.cjs"), ...compile("test/kibana/main.ts")];
-const start = (env: Record<string, string>) => startChild(process.execPath, program, { env, cwd: root, input: "" });
+const args = ["--require", join(root, "plain.cjs"), program("kibana.cjs")];
+const start = (env: Record<string, string>) => startChild(process.execPath, args, { env, cwd: root, input: "" });
 afterEach(() => assert.deepEqual(readdirSync(join(root, "examples")), ["simple-index-connector.ts"]));
 
 for (const version of versions)

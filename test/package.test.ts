@@ -35,6 +35,9 @@ before(async () => {
     cpSync(join(root, name), join(copy, name));
   for (const name of ["src", "examples"]) cpSync(join(root, name), join(copy, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction");
+  // prepack has to build. npm pack also runs prepare, which is for `npm ci`: that would build once more.
+  const manifest = readFileSync(join(copy, "package.json"), "utf8");
+  writeFileSync(join(copy, "package.json"), manifest.replace(/"prepare": /, '"unused": '));
   const [command, args] = npm("pack", "--pack-destination", folder);
   await run(copy, args, { HOME: folder }, command);
   const [tarball = ""] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
@@ -72,10 +75,8 @@ await client.close();`;
     const cwd = project("alone", { "main.mjs": main });
     for (const name of ["@elastic", "dotenv", "undici"]) rmSync(join(cwd, "node_modules", name));
     const stdout = await run(cwd, ["main.mjs"]);
-    assert.match(
-      stdout,
-      /^false\nmine\nnot-applied undici cannot be loaded: .*'undici'.* Install kbn-connectors again/,
-    );
+    const expected = /^false\nmine\nnot-applied undici cannot be loaded: .*'undici'.* Install kbn-connectors again/;
+    assert.match(stdout, expected);
   });
 
   const calling = `import { KibanaClient } from "kbn-connectors";
@@ -122,5 +123,5 @@ for (const [type, options] of Object.entries(compilations))
   it(`the declarations compile with tsc --noEmit ${options}, in a project of type ${type}`, async () => {
     const cwd = project(`${type} ${options}`, { "main.ts": typed, "main.js": typed }, type);
     const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--noEmit", ...options.split(" ")];
-    await run(cwd, tsc);
+    await run(cwd, [...tsc, "--skipDefaultLibCheck"]); // of TypeScript's own, which would take half of the time
   });

@@ -19,9 +19,8 @@ interface Recorded {
   response: { status: number; headers?: Record<string, string>; body?: unknown };
 }
 
-const exchanges = JSON.parse(
-  readFileSync(new URL("../test/golden/kibana-8.12.2.json", import.meta.url), "utf8"),
-) as Recorded[];
+const recording = readFileSync(new URL("../test/golden/kibana-8.12.2.json", import.meta.url), "utf8");
+const exchanges = JSON.parse(recording) as Recorded[];
 
 test("the sandbox answers the 126 recorded exchanges of Kibana 8.12.2 byte for byte", async (t) => {
   const sandbox = await startSandbox({ version: "8.12.2" });
@@ -56,9 +55,8 @@ test("the sandbox answers the 126 recorded exchanges of Kibana 8.12.2 byte for b
     if (Array.isArray(value)) return value.map(normal);
     if (typeof value === "object" && value !== null) {
       const kept = Object.entries(value).filter(([key]) => !/^_(seq_no|primary_term)$/.test(key));
-      return Object.fromEntries(
-        kept.map(([key, item]) => [key, key === "took" ? 0 : key === "_id" ? "<id>" : normal(item)]),
-      );
+      const fields = kept.map(([key, item]) => [key, key === "took" ? 0 : key === "_id" ? "<id>" : normal(item)]);
+      return Object.fromEntries(fields);
     }
     if (typeof value !== "string") return value;
     const named = [...ids].reduce((text, [name, id]) => text.replaceAll(id, `{{${name}}}`), value);
@@ -74,11 +72,8 @@ function send(url: string, method: string, headers: Record<string, string>, body
     const outgoing = request(url, { method, headers }, async (incoming) => {
       const text = (await incoming.setEncoding("utf8").toArray()).join("");
       const isJson = incoming.headers["content-type"]?.includes("json") && text !== "";
-      resolve({
-        status: incoming.statusCode ?? 0,
-        headers: incoming.headers,
-        body: isJson ? JSON.parse(text) : text || undefined,
-      });
+      const { statusCode: status = 0, headers } = incoming;
+      resolve({ status, headers, body: isJson ? JSON.parse(text) : text || undefined });
     });
     outgoing.on("error", reject);
     if (body !== undefined) outgoing.setHeader("content-length", Buffer.byteLength(body));

@@ -31,11 +31,9 @@ async function run(t: TestContext, index: string, documents: object[], more?: Pa
 describe("execute, with a real Elasticsearch,", () => {
   it("resolves to the places of the documents that were written", async (t) => {
     const written = writtenDocuments(await run(t, "written", [{ n: 1 }, { n: 2 }]));
-    const found = written.map(({ index, id }) => ask("GET", `/${index}/_doc/${id}`));
-    assert.deepEqual(
-      (await Promise.all(found)).map(({ body }) => body._source),
-      [{ n: 1 }, { n: 2 }],
-    );
+    const found = await Promise.all(written.map(({ index, id }) => ask("GET", `/${index}/_doc/${id}`)));
+    const sources = found.map(({ body }) => body._source);
+    assert.deepEqual(sources, [{ n: 1 }, { n: 2 }]);
   });
 
   it("resolves to the index behind a data stream", async (t) => {
@@ -82,10 +80,8 @@ for (const first of firsts.split(" "))
   it(`the small Elasticsearch responds like the real one to any value after ${first}`, (t) => {
     const line = (value: string) => `{"index":{"op_type":"create"}}\n{"n":${value}}\n`;
     const bodies = seconds.split(" ").map((second) => line(first) + line(second) + line(first));
-    return compare(
-      t,
-      bodies.map((body): Call => ["POST", `/${randomUUID()}/_bulk?refresh=true`, body]),
-    );
+    const calls = bodies.map((body): Call => ["POST", `/${randomUUID()}/_bulk?refresh=true`, body]);
+    return compare(t, calls);
   });
 
 it("the small Elasticsearch responds like the real one to what is wrong", (t) =>

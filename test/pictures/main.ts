@@ -31,11 +31,9 @@ ${text.join("\n")}
 }
 
 const example = ["--import", "tsx", "examples/simple-index-connector.ts"];
-const { status, stdout, stderr } = spawnSync(
-  process.execPath,
-  ["--import", "tsx", "test/sandbox/main.ts", process.execPath, ...example],
-  { cwd: root, input: "y\n", encoding: "utf8" },
-);
+const args = ["--import", "tsx", "test/sandbox/main.ts", process.execPath, ...example];
+const options = { cwd: root, input: "y\n", encoding: "utf8" } as const;
+const { status, stdout, stderr } = spawnSync(process.execPath, args, options);
 if (status !== 0) throw new Error(stderr);
 const output = stdout.replace(/http:\/\/127\.0\.0\.1:\d+/g, "http://localhost:5601");
 writeFileSync(join(root, "docs/example.svg"), terminal("echo y | npx tsx examples/simple-index-connector.ts", output));

@@ -170,10 +170,8 @@ export function createElasticsearch(behaviour: Behaviour, credentials: Credentia
       if (!/^(create|index)$/.test(action)) throw new NotSimulated(`the bulk action "${action}"`);
       const { _index = name, _id = "", op_type = action, ...rest } = isPlainObject(value) ? value : {};
       checkKeys(Object.keys(rest), "", "a bulk action");
-      if (_index === "")
-        throw new Failure(400, "Validation Failed: 1: index is missing;", {
-          type: "action_request_validation_exception",
-        });
+      const type = "action_request_validation_exception";
+      if (_index === "") throw new Failure(400, "Validation Failed: 1: index is missing;", { type });
       checkIsOneIndex(String(_index));
       const source = parseAny(lines[number + 1] ?? "");
       return [{ key: op_type === "create" ? "create" : "index", name: String(_index), given: String(_id), source }];

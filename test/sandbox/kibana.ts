@@ -234,10 +234,8 @@ export function createKibana(options: KibanaOptions): Handler & { connectors(): 
         return validate(type[part], body[part], typeValidator) as Fields;
       } catch (error) {
         if (!(error instanceof Invalid)) throw error;
-        throw new Invalid(
-          400,
-          `error validating ${behaviour.is94 ? "connector" : "action"} type ${part}: ${error.message}`,
-        );
+        const kind = behaviour.is94 ? "connector" : "action";
+        throw new Invalid(400, `error validating ${kind} type ${part}: ${error.message}`);
       }
     };
     const checked = { config: check("config"), secrets: check("secrets") };

@@ -2,10 +2,9 @@
 import { isPlainObject, NotSimulated } from "./http.ts";
 import type { Mapping } from "./mapping.ts";
 
-export function filterOf(
-  mapping: Mapping,
-  query: unknown = { match_all: {} },
-): (source: unknown, id: string) => boolean {
+type Filter = (source: unknown, id: string) => boolean;
+
+export function filterOf(mapping: Mapping, query: unknown = { match_all: {} }): Filter {
   const [kind, body] = onlyEntry(query);
   const [path = "", given] = onlyEntry(body);
   if (kind === "match_all" && path === "") return () => true;

@@ -85,9 +85,8 @@ export function validate(schema: Schema, value: unknown, validator: Validator, n
 
   function walkObject(fields: Record<string, Schema>, object: unknown, path: Path): unknown {
     if (!isPlainObject(object)) return mismatch("object", object, path);
-    const entries = Object.entries(fields).map(
-      ([key, field]) => [key, walk(field, object[key], [...path, key])] as const,
-    );
+    const walked = (key: string, field: Schema) => [key, walk(field, object[key], [...path, key])] as const;
+    const entries = Object.entries(fields).map(([key, field]) => walked(key, field));
     const unknown = Object.keys(object).filter((key) => !Object.hasOwn(fields, key));
     const [first] = unknown;
     // First what was given, in its order, then the defaults.

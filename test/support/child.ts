@@ -1,14 +1,11 @@
 // A real child process for the tests: what it prints, how it ends, and what is typed in between.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { buildSync } from "esbuild";
-
-const root = process.cwd(); // npm starts scripts where package.json is
+import { buildPrograms, nodeOptions, type Program } from "./programs.ts";
 
 export interface Finished {
   /** null if a signal ended it. */
@@ -35,7 +32,8 @@ export interface ChildOptions {
 }
 
 export function startChild(command: string, args: readonly string[], { env, cwd, input }: ChildOptions): Child {
-  const environment = { PATH: process.env.PATH, ...env };
+  // tsc and esbuild are written in Go, and end before collecting garbage would pay: it takes a quarter of their time.
+  const environment = { PATH: process.env.PATH, NODE_OPTIONS: nodeOptions, GOGC: "off", ...env };
   const child = spawn(command, args, { cwd, env: environment, timeout: 60_000, killSignal: "SIGKILL" });
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
@@ -75,35 +73,10 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/**
- * A module of the repository as one file, .cjs for CommonJS or .mjs for ESM, with all that it imports but `external`:
- * loading the files one by one would take most of the tests' time.
- */
-export function bundle(module: string, outfile = join(temporaryFolder(), "bundle.cjs"), external: string[] = []) {
-  // Most runs of the example end without Elasticsearch's client, which takes longer to load than all the rest.
-  const elasticsearch = join(temporaryFolder(), "elasticsearch.cjs");
-  const client = createRequire(join(root, "package.json")).resolve("@elastic/elasticsearch");
-  writeFileSync(
-    elasticsearch,
-    `module.exports = { get Client() { return require(${JSON.stringify(client)}).Client } };`,
-  );
-  buildSync({
-    entryPoints: [join(root, module)],
-    tsconfig: join(root, "tsconfig.json"),
-    alias: { "@elastic/elasticsearch": elasticsearch },
-    external,
-    bundle: true,
-    platform: "node",
-    format: outfile.endsWith(".mjs") ? "esm" : "cjs",
-    outfile,
-    minify: true, // a third less to load
-    logLevel: "error",
-  });
-  return outfile;
-}
-
-/** How node runs a program of the repository as a bundle. Some tests run the source itself, by tsx or as a package. */
-export function compile(program: string, name = "program.cjs"): string[] {
-  // Without V8's second compiler, which would spend 0.1 s of each child on undici's parser.
-  return ["--liftoff-only", bundle(program, join(temporaryFolder(), name))];
+/** A bundle that node can run, or import. Some tests run the source itself, by tsx or as a package. */
+export function program(name: Program): string {
+  const { TEST_PROGRAMS } = process.env; // set by `npm test`
+  const folder = TEST_PROGRAMS ?? temporaryFolder();
+  if (TEST_PROGRAMS === undefined) buildPrograms(folder, [name]);
+  return join(folder, name);
 }

@@ -66,10 +66,8 @@ export const controller = { abort() {} } as unknown as Dispatcher.DispatchContro
 
 /** The error with which a call ends. */
 export async function failure(call: Promise<unknown>): Promise<KibanaError> {
-  const error = await call.then(
-    (answer) => assert.fail(`resolved: ${inspect(answer)}`),
-    (reason: unknown) => reason,
-  );
+  const resolved = (answer: unknown) => assert.fail(`resolved: ${inspect(answer)}`);
+  const error = await call.then(resolved, (reason: unknown) => reason);
   assert.ok(error instanceof KibanaError, inspect(error));
   return error;
 }
