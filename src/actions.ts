@@ -2,14 +2,15 @@
 import type * as types from "./connector-types.ts";
 import { type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, runFailure } from "./runs.ts";
-import type { KibanaResponse, Transport } from "./transport.ts";
-import { isRecord, serialize, toText } from "./values.ts";
+import type { Call, KibanaResponse, Transport } from "./transport.ts";
+import { fieldsIn, isRecord, serialize, toText } from "./values.ts";
 
 /**
- * The connectors API. In Kibana's paths, connectors are called `actions`. Every method resolves to
- * `{ body, statusCode, headers }`. It rejects with a `KibanaError`, or with the reason of the `signal` that you passed. The
- * client never retries. Every method may also reject with an error of the connection, of the credentials, or of a Kibana that
- * is not ready.
+ * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
+ *
+ * Every method resolves to `{ body, statusCode, headers }`. It rejects with a `KibanaError`, or with the reason of the
+ * `signal` that you passed. Besides the errors that are listed with a method, there are those of the connection, of the
+ * credentials, and of a Kibana that is not ready.
  */
 export class Actions {
   readonly #transport: Transport;
@@ -29,9 +30,10 @@ export class Actions {
     request: types.CreateRequest<Type>,
     options?: RequestOptions,
   ): Promise<KibanaResponse<types.Connector<Type>>> {
-    const { id, ...body } = checkRequest(request);
+    const { id, ...connector } = requireObject(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    return await this.#transport.request("POST", path, connectorChecker(id), options, serialize(body));
+    const call: Call = { method: "POST", path, body: serialize(connector), faultIn: connectorFault(id) };
+    return await this.#transport.request(call, options);
   }
 
   /**
@@ -40,31 +42,33 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
-    const { id } = checkRequest(request);
-    const check = connectorChecker(id);
-    return await this.#transport.request<types.Connector<Type>>("GET", connectorPath(id), check, options);
+    const { id } = requireObject(request);
+    const call: Call = { method: "GET", path: connectorPath(id), faultIn: connectorFault(id) };
+    return await this.#transport.request<types.Connector<Type>>(call, options);
   }
 
   /**
-   * "Get all connectors": `GET /api/actions/connectors`. Returns those of this space and the preconfigured ones, sorted by
-   * name: at most 10 000, without pages.
+   * "Get all connectors": `GET /api/actions/connectors`. Returns those of this space and the preconfigured ones, sorted
+   * by name: at most 10 000, without pages.
    */
   async getAll(options?: RequestOptions) {
-    return await this.#transport.request<types.Connector[]>("GET", "/connectors", checkList, options);
+    const call: Call = { method: "GET", path: "/connectors", faultIn: listFault };
+    return await this.#transport.request<types.Connector[]>(call, options);
   }
 
   /**
-   * "Update a connector": `PUT /api/actions/connector/{id}`. Replaces `name`, `config` and `secrets`: what is left out is
-   * reset, and secrets are lost unless you send them again.
+   * "Update a connector": `PUT /api/actions/connector/{id}`. Replaces `name`, `config` and `secrets`: what is left out
+   * is reset, and secrets are lost unless you send them again.
    *
    * @throws {NotFoundError} no such connector in this space
    * @throws {BadRequestError} a field is wrong, or the connector is preconfigured
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
-    const { id, ...body } = checkRequest(request);
-    const [path, check] = [connectorPath(id), connectorChecker(id)];
-    return await this.#transport.request<types.Connector<Type>>("PUT", path, check, options, serialize(body));
+    const { id, ...connector } = requireObject(request);
+    const path = connectorPath(id);
+    const call: Call = { method: "PUT", path, body: serialize(connector), faultIn: connectorFault(id) };
+    return await this.#transport.request<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -74,9 +78,10 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async delete(request: { id: string }, options?: RequestOptions) {
-    const { id } = checkRequest(request);
-    const check = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    return await this.#transport.request<undefined>("DELETE", connectorPath(id), check, options);
+    const { id } = requireObject(request);
+    const faultIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
+    const call: Call = { method: "DELETE", path: connectorPath(id), faultIn };
+    return await this.#transport.request<undefined>(call, options);
   }
 
   /**
@@ -93,15 +98,16 @@ export class Actions {
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(request: types.ExecuteRequest<Type>, options?: RequestOptions) {
-    const { id, params } = checkRequest(request);
+    const { id, params } = requireObject(request);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${connectorPath(id)}/_execute`;
-    const checkRun = fieldChecker({ connector_id: id, status: undefined });
     const json = serialize({ params });
-    // If documents is no array, a toJSON may turn it into one.
-    const count = countDocuments(Array.isArray(Object(params).documents) ? params : JSON.parse(json).params);
-    const check = (body: unknown) => checkRun(body) ?? runFailure(Object(body), count);
-    return await this.#transport.request<types.ExecuteResult<Type>>("POST", path, check, options, json);
+    // If documents is no array, its toJSON may return one.
+    const count = countDocuments(Array.isArray(fieldsIn(params).documents) ? params : JSON.parse(json).params);
+    const faultIn = (body: unknown) =>
+      fieldFault(body, "connector_id", id) ?? fieldFault(body, "status") ?? runFailure(fieldsIn(body), count);
+    const call: Call = { method: "POST", path, body: json, faultIn };
+    return await this.#transport.request<types.ExecuteResult<Type>>(call, options);
   }
 
   /**
@@ -110,13 +116,14 @@ export class Actions {
    * @param filter `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
    */
   async listTypes(filter: { feature_id?: string } = {}, options?: RequestOptions) {
-    const { feature_id } = checkRequest(filter);
+    const { feature_id } = requireObject(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    return await this.#transport.request<types.ConnectorType[]>("GET", `/connector_types${query}`, checkList, options);
+    const call: Call = { method: "GET", path: `/connector_types${query}`, faultIn: listFault };
+    return await this.#transport.request<types.ConnectorType[]>(call, options);
   }
 }
 
-function checkRequest<Request extends object>(request: Request): Request {
+function requireObject<Request extends object>(request: Request): Request {
   if (!isRecord(request)) refuse("The first argument must be an object, such as { id }.");
   return request;
 }
@@ -128,23 +135,18 @@ function connectorPath(id: string): string {
   refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
-function connectorChecker(id: string | undefined) {
-  return fieldChecker({ id, connector_type_id: undefined });
+function connectorFault(id: string | undefined) {
+  return (body: unknown) => fieldFault(body, "id", id) ?? fieldFault(body, "connector_type_id");
 }
 
-function checkList(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map(fieldChecker({ id: undefined })).find(Boolean) : "the body is no list";
+function listFault(body: unknown): string | undefined {
+  return Array.isArray(body) ? body.map((item) => fieldFault(item, "id")).find(Boolean) : "the body is no list";
 }
 
-/** Returns a check: each field must be a string. If `fields` gives a value, the field must equal it. */
-function fieldChecker(fields: Readonly<Record<string, string | undefined>>) {
-  return (body: unknown): string | undefined => {
-    if (!isRecord(body)) return "the body is no JSON object";
-    for (const name in fields) {
-      const value = body[name];
-      if (typeof value !== "string" || value !== (fields[name] ?? value))
-        return `${name} of the body is ${toText(value)}`;
-    }
-    return undefined;
-  };
+/** The field must be a string: the `expected` one, if given. */
+function fieldFault(body: unknown, name: string, expected?: string): string | undefined {
+  if (!isRecord(body)) return "the body is no JSON object";
+  const value = body[name];
+  if (typeof value === "string" && (expected === undefined || value === expected)) return undefined;
+  return `${name} of the body is ${toText(value)}`;
 }

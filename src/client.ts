@@ -1,7 +1,7 @@
 // The client: options in, `actions` out.
 import { Actions } from "./actions.ts";
 import { Connections } from "./connections.ts";
-import { checkOptions, checkSpace, type KibanaClientOptions } from "./options.ts";
+import { checkSpace, type KibanaClientOptions, toSettings } from "./options.ts";
 import { Transport } from "./transport.ts";
 
 /**
@@ -15,21 +15,21 @@ import { Transport } from "./transport.ts";
  * const { body: connectors } = await client.actions.getAll();
  * ```
  *
- * Connections stay open between calls. An idle connection does not keep the process alive. A connection that is being opened
- * keeps it alive for at most 10 seconds.
+ * Connections stay open between calls. An idle connection does not keep the process alive. A connection that is being
+ * opened keeps it alive for at most 10 seconds.
  */
 export class KibanaClient {
   /** The connectors API. */
   readonly actions: Actions;
   /** Kibana's address with base path and space, without a slash at the end. Use it to build links. */
   readonly url: string;
-  /** Options and connections that the clients of `space()` share. */
+  /** The options for clients of `space()`. `headers` has the credentials; `dispatcher` is this client's connections. */
   readonly #shared: KibanaClientOptions & { dispatcher: Connections };
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
-    const settings = checkOptions(options);
-    const { headers, timeout: requestTimeout } = settings;
+    const settings = toSettings(options);
+    const { headers, requestTimeout } = settings;
     this.#shared = { node: String(options.node), headers, requestTimeout, dispatcher: new Connections(settings) };
     this.actions = new Actions(new Transport(settings, this.#shared.dispatcher));
     this.url = settings.origin + settings.prefix;
@@ -41,16 +41,17 @@ export class KibanaClient {
    * @throws {ConfigurationError} not a space's id
    */
   space(id: string): KibanaClient {
+    // Checked here, because an undefined space would mean the default one.
     return new KibanaClient({ ...this.#shared, space: checkSpace(id) });
   }
 
   /**
-   * Waits for the calls under way, then closes the connections. It waits at most as long as the calls' `requestTimeout`, or 10
-   * seconds for a connection that is being opened. Later calls reject with a `ConfigurationError`, also those of {@link space}
-   * clients. May be called twice.
+   * Waits for the calls under way, then closes the connections. It waits at most as long as the calls'
+   * `requestTimeout`, or 10 seconds for a connection that is being opened. Later calls reject with a
+   * `ConfigurationError`, also those of {@link space} clients. May be called twice.
    *
-   * It does not close, or wait for, the connections of your `dispatcher`. A {@link space} client does not close those of its
-   * parent either.
+   * It does not close, or wait for, the connections of your `dispatcher`. A {@link space} client does not close those
+   * of its parent either.
    */
   close(): Promise<void> {
     return this.#shared.dispatcher.close();

@@ -12,7 +12,7 @@ export interface Config {
   kibana: { node: string } & Pick<KibanaClientOptions, "auth" | "space">;
   /** For `new Client(...)` of @elastic/elasticsearch. Absent if no address of Elasticsearch is known. */
   elasticsearch?: { node: string; auth?: Auth };
-  /** Where the credentials come from, such as `environment variables` or `elastic-start-local/.env`. Never the secret. */
+  /** Where the credentials come from, such as `environment variables` or `elastic-start-local/.env`. */
   credentialsFrom?: string;
   /** What the user should know, such as credentials that are sent over plain http. */
   warnings: string[];
@@ -21,8 +21,8 @@ export interface Config {
 /** A variable that is set: its value, the place where it is set, and its name in messages. */
 type Variable = Readonly<Record<"value" | "from" | "name", string>>;
 
-const knownNames =
-  /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE|LOCAL_(URL|PORT))|ELASTICSEARCH_URL|ES_LOCAL_(DIR|URL|PORT|API_KEY|PASSWORD))$/;
+const ownNames = /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE)|ELASTICSEARCH_URL)$/;
+const startLocalNames = /^((KIBANA|ES)_LOCAL_(URL|PORT)|ES_LOCAL_(DIR|API_KEY|PASSWORD))$/;
 
 type Variables = Readonly<Record<string, Variable | undefined>>;
 type Env = Readonly<Record<string, string | undefined>>;
@@ -36,13 +36,12 @@ interface Found {
 /**
  * Finds Kibana and Elasticsearch. Uses the first of these sources for which a variable is set:
  *
- * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the environment
- *    or in `.env` of the working directory. The environment takes precedence, variable by variable. A key takes
- *    precedence over a user name and a password, unless the key is in `.env` and both of them are in the environment. A user
- *    name and a password from different places are refused if one of the places has both. The same credentials go to
- *    Elasticsearch.
- * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the working
- *    directory or of one of its parents. Only addresses on this machine are accepted.
+ * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the
+ *    environment or in `.env` of the working directory. The environment takes precedence. Credentials come from the
+ *    first of the two places that has a key, or a user name and a password. If neither has, a user name and a password
+ *    of different places are put together. The same credentials go to Elasticsearch.
+ * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the
+ *    working directory or of one of its parents. Only addresses on this machine are accepted.
  * 3. `http://localhost:5601` without credentials.
  *
  * `KIBANA_SPACE` is read from the environment and `.env` in each case. A blank value counts as not set.
@@ -50,14 +49,15 @@ interface Found {
  * @throws {ConfigurationError} a value is wrong or missing; the message names its variable and where it is set
  */
 export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Env; cwd?: string } = {}): Config {
-  const [environment, file] = [variablesOf("environment variables", env), readVariables(cwd, ".env")];
+  const environment = variablesOf("environment variables", env);
+  const file = readVariables(cwd, ".env");
   const warnings: string[] = [];
   const found = ownSettings(environment, file) ?? startLocal(environment.ES_LOCAL_DIR, cwd, warnings) ?? {};
   const auth = found.auth && { auth: found.auth.value };
   const node = found.kibana ? addressOf(found.kibana) : "http://localhost:5601";
   const elasticsearch = found.elasticsearch && { node: addressOf(found.elasticsearch), ...auth };
   const space = environment.KIBANA_SPACE ?? file.KIBANA_SPACE;
-  for (const address of new Set([node, elasticsearch?.node ?? node]))
+  for (const address of new Set([node, ...(elasticsearch ? [elasticsearch.node] : [])]))
     if (auth && address.startsWith("http:") && !isLoopback(address))
       warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
   return {
@@ -70,20 +70,22 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
 
 /** Undefined if none of our own variables is set. */
 function ownSettings(environment: Variables, file: Variables): Found | undefined {
-  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch, ...own } = { ...file, ...environment };
-  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = own;
+  const both: Variables = { ...file, ...environment };
+  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch } = both;
+  // The first place with complete credentials provides them. Otherwise, a half of each place may make a whole.
+  const isComplete = (place: Variables) => place.KIBANA_API_KEY || (place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
+  const place = [environment, file].find(isComplete) ?? both;
+  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = place;
   if (!(kibana || elasticsearch || key || username || password)) return undefined;
-  // A user and a password of the environment take precedence over a key in .env.
-  if (key && !(key === file.KIBANA_API_KEY && environment.KIBANA_USERNAME && environment.KIBANA_PASSWORD))
-    return { kibana, elasticsearch, auth: authOf(key) };
+  if (key) return { kibana, elasticsearch, auth: apiKeyOf(key) };
   if (!username && !password) return { kibana, elasticsearch };
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
     refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, put quotes around a value with #.`);
-  const isComplete = [environment, file].some((place) => place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
-  if (username.from !== password.from && isComplete)
-    refuse(`${username.name} and ${password.name} may belong to different users. Set both in one place.`);
-  return { kibana, elasticsearch, auth: authOf(undefined, username.value, password) };
+  const otherHalf = place === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
+  if (otherHalf)
+    refuse(`${otherHalf.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
+  return { kibana, elasticsearch, auth: userOf(username.value, password) };
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
@@ -101,7 +103,7 @@ function startLocal(named: Variable | undefined, cwd: string, warnings: string[]
   return {
     kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
     elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
-    auth: authOf(key, "elastic", password),
+    auth: key ? apiKeyOf(key) : password && userOf("elastic", password),
   };
 }
 
@@ -121,10 +123,12 @@ function localAddress(variables: Variables, prefix: string, usualPort: string): 
   refuse(`${address.name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
 
-/** The key, or else the user and the password. */
-function authOf(key: Variable | undefined, username = "", password?: Variable): Found["auth"] {
-  if (key) return { value: { apiKey: encodeApiKey(key.value, key.name) }, from: key.from };
-  return password && { value: { username, password: password.value }, from: password.from };
+function apiKeyOf({ value, name, from }: Variable): Found["auth"] {
+  return { value: { apiKey: encodeApiKey(value, name) }, from };
+}
+
+function userOf(username: string, { value, from }: Variable): Found["auth"] {
+  return { value: { username, password: value }, from };
 }
 
 function readVariables(cwd: string, file: string): Variables {
@@ -138,7 +142,7 @@ function readVariables(cwd: string, file: string): Variables {
 function variablesOf(from: string, values: Env): Variables {
   const variables: Record<string, Variable> = {};
   for (const [key, value] of Object.entries(values))
-    if (knownNames.test(key) && value?.trim()) {
+    if ((ownNames.test(key) || startLocalNames.test(key)) && value?.trim()) {
       const name = `${key} (${from})`;
       if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
       variables[key] = { name, from, value };

@@ -21,7 +21,7 @@ export class Connections implements DispatcherLike {
     const { dispatcher, tls } = this.#settings;
     if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
     if (dispatcher) return dispatcher.dispatch(options, handler);
-    this.#agent ??= loadAgent().then((Class) => new Class({ connect: { ...tls, ...connectTimeouts } }));
+    this.#agent ??= loadAgent().then((AgentClass) => new AgentClass({ connect: { ...tls, ...connectTimeouts } }));
     this.#agent
       .then((agent: DispatcherLike) => agent.dispatch(options, handler))
       .catch((error: unknown) => handler.onResponseError(null, error));
@@ -38,7 +38,7 @@ export class Connections implements DispatcherLike {
   }
 }
 
-/** Loads only the Agent. On Node 20, loading all of undici would replace the dispatcher of the program's own `fetch`. */
+/** Loads only the Agent. On Node 20, loading all of undici would replace the dispatcher of the program's `fetch`. */
 async function loadAgent(): Promise<typeof Agent> {
   try {
     // @ts-expect-error undici declares types for its index only

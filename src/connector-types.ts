@@ -25,18 +25,18 @@ type Nothing = Record<string, never>;
 export interface IndexConfig {
   /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */
   index: string;
-  /** Make documents visible to searches before the run ends. Default: `false`, so a search right after it may miss them. */
+  /** Make documents visible to searches before the run ends. Default: `false`, so a search may miss them. */
   refresh?: boolean;
   /**
-   * Kibana sets this field to the time of the run, and replaces the document's own value. `a.b` is one key with a dot, not a
-   * nested field. Default: `null`, no such field.
+   * Kibana sets this field to the time of the run, and replaces the document's own value. `a.b` is one key with a dot,
+   * not a nested field. Default: `null`, no such field.
    */
   executionTimeField?: string | null;
 }
 
 /** Params of a run of an `.index` connector. */
 export interface IndexParams {
-  /** The documents, in order. Elasticsearch makes their ids. The whole request can be up to 1 MiB (`server.maxPayload`). */
+  /** The documents, in order. Elasticsearch makes their ids. The whole request can have 1 MiB (`server.maxPayload`). */
   documents: readonly object[];
   /** Another index to write to, named `kibana-alert-history-*`. Default: `null`, the connector's own. */
   indexOverride?: string | null;
@@ -153,9 +153,9 @@ export type CreateRequest<Type extends string = string> = {
   /** Such as `.index`. Cannot be changed later. */
   connector_type_id: Type;
   /**
-   * An id of your own. With it, a repeated `create` rejects with a `ConflictError` and makes no second connector. Kibana 8.8 to
-   * 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`, with no `-` at the start
-   * or the end. Default: Kibana makes one.
+   * An id of your own. With it, a repeated `create` rejects with a `ConflictError` and makes no second connector.
+   * Kibana 8.8 to 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`,
+   * with no `-` at the start or the end. Default: Kibana makes one.
    */
   id?: string;
 } & Field<"config", Type> &

@@ -1,7 +1,7 @@
 // Credentials: checked and encoded on the way out, masked on the way back.
 import { ConfigurationError } from "./errors.ts";
 import type { HttpRequest } from "./exchange.ts";
-import { parseJson, toLine, toText } from "./values.ts";
+import { fieldsIn, parseJson, toLine, toText } from "./values.ts";
 
 /** Credentials: one of these three, as in @elastic/elasticsearch. */
 export type Auth =
@@ -16,7 +16,7 @@ export type Auth =
 
 /** The value of the header `Authorization`. */
 export function encodeAuth(auth: Auth): string {
-  const fields = Object.keys(Object(auth)).sort().join();
+  const fields = Object.keys(fieldsIn(auth)).sort().join();
   if (!/^(apiKey|bearer|password,username)$/.test(fields))
     throw new ConfigurationError("auth: must be one of { username, password }, { apiKey } and { bearer }.");
   for (const [name, value] of Object.entries(auth))
@@ -29,12 +29,18 @@ export function encodeAuth(auth: Auth): string {
 
 /** The API key in the form that the header needs: base64 of `id:api_key`. `name` is for the message. */
 export function encodeApiKey(apiKey: string | { id: string; api_key: string }, name = "auth.apiKey"): string {
-  const { id, api_key } = Object(parseJson(apiKey));
+  const { id, api_key } = fieldsIn(parseJson(apiKey));
   const text = id && api_key ? `${id}:${api_key}` : toText(apiKey).replace(/^\s*ApiKey\s|\s+/gi, "");
   if (/^[^:{]+:[^:]+$/.test(text)) return Buffer.from(text).toString("base64");
   // A key of Elastic Cloud (essu_...) is sent as it is.
   if (/^essu_./.test(text) || (/^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(decodeBase64(text)))) return text;
   throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
+}
+
+/** How a call signs in: `none`, `ApiKey`, `Bearer`, or `Basic elastic:` with the user's name. */
+export function signInOf({ headers: { authorization = "none" } }: HttpRequest): string {
+  const [scheme = "", token = ""] = authorization.split(" ");
+  return scheme === "Basic" ? `Basic ${toLine(decodeBase64(token)).split(":")[0]}:` : scheme;
 }
 
 /** Returns a text without the credentials of a call. */
@@ -45,14 +51,15 @@ const shortestSecret = 8;
 
 /**
  * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
- * strings in a connector's `secrets`. It also replaces each of them written on one line, escaped once, or escaped twice: a
- * response may contain JSON inside JSON.
+ * strings in a connector's `secrets`. It also replaces each of them written on one line, escaped once, or escaped
+ * twice: a response may contain JSON inside JSON.
  */
 export function maskFor({ headers, body }: HttpRequest): Mask {
   const authorization = headers.authorization?.trim() ?? "";
   const token = authorization.replace(/^\S+\s+/, "");
   const password = decodeBase64(token).replace(/^[^:]*:/, "");
-  const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(Object(parseJson(body)).secrets)];
+  const { secrets: ownSecrets } = fieldsIn(parseJson(body));
+  const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(ownSecrets)];
   const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
   const forms = secrets
     .flatMap((secret) => [secret, toLine(secret), inJson(secret), inJson(inJson(secret))])
@@ -63,11 +70,11 @@ export function maskFor({ headers, body }: HttpRequest): Mask {
 
 function stringsIn(value: unknown): string[] {
   const values = [value];
-  for (const item of values) if (item instanceof Object) values.push(...Object.values(item)); // also visits what it adds
+  // The loop also visits what it adds.
+  for (const item of values) if (item instanceof Object) values.push(...Object.values(item));
   return values.filter((item) => typeof item === "string");
 }
 
-/** Decodes base64. */
-export function decodeBase64(base64: string): string {
+function decodeBase64(base64: string): string {
   return Buffer.from(base64, "base64").toString();
 }

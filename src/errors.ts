@@ -20,7 +20,7 @@ export abstract class KibanaError extends Error {
   /** Whether the server may have carried out the request. */
   readonly outcome: Outcome;
   /** What to do about it, in a few short sentences. */
-  declare readonly hint?: string;
+  declare readonly hint?: string; // `declare`: absent, and not printed, if there is none
 
   constructor(message: string, { cause, hint, outcome = "not-applied" }: Details = {}) {
     super(message, cause === undefined ? undefined : { cause });
@@ -34,7 +34,7 @@ export class ConfigurationError extends KibanaError {
   override readonly name = "ConfigurationError";
 }
 
-/** JSON would lose a part of the request. Nothing was sent. The message names the path, such as `documents[2].value`. */
+/** JSON would lose a part of the request. Nothing was sent. The message has the path, such as `documents[2].value`. */
 export class SerializationError extends KibanaError {
   override readonly name = "SerializationError";
 }
@@ -128,18 +128,18 @@ export class NotReadyError extends ResponseError {
 }
 
 /**
- * The connector's run failed, although Kibana answered HTTP 200. `outcome` is `"unknown"`, because some of several documents
- * may have been written; it is `"not-applied"` if Kibana refused params, config or secrets before the run.
+ * The connector's run failed, although Kibana answered HTTP 200. `outcome` is `"unknown"`, because some of several
+ * documents may have been written; it is `"not-applied"` if Kibana refused params, config or secrets before the run.
  */
 export class ConnectorExecutionError extends ErrorWithResponse {
   override readonly name = "ConnectorExecutionError";
   readonly connectorId: string;
   /** What the other system said: for `.index`, Elasticsearch's reason. */
-  readonly serviceMessage?: string;
+  declare readonly serviceMessage?: string;
   /** Kibana's advice: whether to run it again, or the ISO time from which to do so. */
-  readonly retry?: boolean | string | null;
+  declare readonly retry?: boolean | string | null;
   /** Who has to act. Kibana 8.13 and later. Fields of later versions are only in `body`. */
-  readonly errorSource?: "user" | "framework";
+  declare readonly errorSource?: "user" | "framework";
 
   constructor(message: string, details: ResponseDetails, run: Readonly<Record<string, unknown>>) {
     super(message, details);

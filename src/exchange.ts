@@ -1,4 +1,5 @@
 // One HTTP exchange: one request, one deadline, one promise.
+import { setMaxListeners } from "node:events";
 import type { Dispatcher } from "undici";
 
 /** A Dispatcher of undici 7 or 8, such as an Agent, a ProxyAgent or a MockAgent. */
@@ -33,9 +34,11 @@ export interface NoResponse {
   sent: boolean;
 }
 
-/** How much memory a body may take, in bytes: that of a 2xx, and any other. */
-const [bodyLimit, errorBodyLimit] = [64 * 1024 * 1024, 1024 * 1024];
-/** Memory that a chunk takes besides its bytes. Counted, because otherwise chunks of one byte would evade the limit. */
+/** How much memory the body of a 2xx may take, in bytes. */
+const bodyLimit = 64 * 1024 * 1024;
+/** The same for any other status. */
+export const errorBodyLimit = 1024 * 1024;
+/** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
 
 /** Rejects only with the reason of `signal`. `timeout` is in milliseconds. */
@@ -46,6 +49,9 @@ export function exchange(
   signal: AbortSignal | undefined,
 ): Promise<HttpResponse | NoResponse> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    // Many calls may share one signal. Without this, Node 20 warns of a leak at the eleventh.
+    if (signal) setMaxListeners(0, signal);
     const handler = new Handler({ resolve, reject, signal }, timeout);
     try {
       // Our deadline covers the whole exchange, so undici's own timeouts are off.
@@ -70,7 +76,7 @@ class Handler implements Dispatcher.DispatchHandler {
   readonly #chunks: Buffer[] = [];
   #size = 0;
   #controller: Dispatcher.DispatchController | undefined;
-  #response: HttpResponse = { statusCode: 0, statusText: "", headers: {}, text: undefined };
+  #response: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
   #ended = false;
 
   constructor(caller: Caller, timeout: number) {
@@ -91,7 +97,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], statusText = ""): void {
-    this.#response = { statusCode, statusText, headers, text: undefined };
+    this.#response = { statusCode, statusText, headers };
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -103,8 +109,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#response.text = Buffer.concat(this.#chunks).toString();
-    this.#caller.resolve(this.#response);
+    this.#caller.resolve({ ...this.#response, text: Buffer.concat(this.#chunks).toString() });
     this.#end();
   }
 

@@ -1,9 +1,9 @@
 // What to do about a failure: three tables and their look-up.
 
 /**
- * The facts about a failure are two lines: the situation, then what the other side said. The first row that matches them
- * gives the hint, so special rows stand above general ones. Each pattern is anchored, so that an id or a value inside a
- * message cannot choose a hint.
+ * The facts about a failure are two lines: the situation, then what the other side said. The first row that matches
+ * them gives the hint, so special rows stand above general ones. Each pattern is anchored, so that an id or a value
+ * inside a message cannot choose a hint.
  */
 type Hints = ReadonlyArray<readonly [facts: RegExp, hint: string]>;
 
@@ -26,7 +26,7 @@ export const connectionHints: Hints = [
   [/^UND_ERR_INVALID_ARG.*\ninvalid on/, "dispatcher: must be of undici 7 or 8."],
 ];
 
-/** Situation: `<status> <method> <sender> <credentials, decoded>`, such as `401 GET Kibana Basic elastic:changeme`. */
+/** Situation: `<status> <method> <kind of response> <sign-in>`, such as `401 GET Kibana Basic elastic:`. */
 export const responseHints: Hints = [
   [/^... \w+ Elasticsearch /, "{origin} is Elasticsearch. Kibana has port 5601, or .kb. (not .es.) in its name."],
   [/^... \w+ (page|other) .*\n.*HTTP.* to (an )?(HTTPS|SSL)/, "That port uses TLS: use https://."],
@@ -53,7 +53,7 @@ export const responseHints: Hints = [
   [/^400 .*\n(Execution of s|S)ystem action/, "It belongs to Kibana: this API can neither change nor run it."],
   [/^400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/^400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
-  [/^404 \w+ Kibana-no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
+  [/^404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
   [/^404 .*\nNot Found$/, "No such path. node must end before /app. Your own ids need Kibana 8.8, the rest 7.13."],
   [/^409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/^409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],

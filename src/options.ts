@@ -1,5 +1,4 @@
 // The options of the client and of a call, checked where a wrong one would be dangerous or baffling.
-import { setMaxListeners } from "node:events";
 import type { ConnectionOptions } from "node:tls";
 import { type Auth, encodeAuth } from "./credentials.ts";
 import { ConfigurationError } from "./errors.ts";
@@ -14,13 +13,13 @@ export interface RequestOptions {
   /** Aborts the call, which then rejects with the signal's own reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000. Kibana itself closes the
-   * connection after this time. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
+   * Milliseconds for the whole call: connecting, sending, waiting, receiving. Default: 120 000. Kibana itself closes
+   * the connection after this time. Connecting times out after 10 seconds, unless you pass a `dispatcher`.
    */
   requestTimeout?: number | undefined;
   /**
-   * Headers to send, such as those that a proxy needs. Headers of a call replace the client's headers of the same name. Errors mask
-   * `authorization`, and no other header's value.
+   * Headers to send, such as those that a proxy needs. Headers of a call replace the client's headers of the same name.
+   * Errors mask `authorization`, and no other header's value.
    */
   headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -40,16 +39,16 @@ export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
   tls?: TlsOptions | undefined;
   /**
    * A Dispatcher of undici 7 or 8 to send the requests through: a ProxyAgent, a MockAgent, an Agent with interceptors.
-   * You close it. If it repeats requests, an error's `outcome` describes only the last attempt. Default: an Agent, which
-   * reads no proxy from the environment.
+   * You close it. If it repeats requests, an error's `outcome` describes only the last attempt. Default: an Agent,
+   * which reads no proxy from the environment.
    */
   dispatcher?: DispatcherLike | undefined;
 }
 
 /** The options of a client, checked. `prefix` is base path and space. */
-export type Settings = ReturnType<typeof checkOptions>;
+export type Settings = ReturnType<typeof toSettings>;
 
-export function checkOptions(options: KibanaClientOptions) {
+export function toSettings(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
   const { origin, basePath } = parseNode(node);
@@ -60,7 +59,7 @@ export function checkOptions(options: KibanaClientOptions) {
     origin,
     prefix: space === undefined ? basePath : `${basePath}/s/${checkSpace(space)}`,
     headers: auth === undefined ? headers : { ...headers, authorization: encodeAuth(auth) },
-    timeout: checkTimeout(requestTimeout),
+    requestTimeout: checkTimeout(requestTimeout),
     tls: checkTls(tls),
     dispatcher,
   };
@@ -95,12 +94,10 @@ export function checkTimeout(timeout: number): number {
 
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal: must be an AbortSignal.");
-  // Many calls may share one signal. Without this, Node warns of a leak at the eleventh.
-  if (signal) setMaxListeners(0, signal);
   return signal;
 }
 
-/** Names in lower case. undici checks their characters. A `Headers` object is refused, because it has no properties of its own. */
+/** Names in lower case. undici checks their characters. A `Headers` object would look empty, so it is refused. */
 export function lowerCaseHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
   if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))

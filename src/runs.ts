@@ -1,5 +1,6 @@
 // The result of a run: why it failed, and where its documents are.
-import { isRecord, parseJson, toText } from "./values.ts";
+import type { Outcome } from "./errors.ts";
+import { fieldsIn, parseJson, toText } from "./values.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -30,48 +31,54 @@ export interface RunFailure {
   message: string;
   /** What Kibana or Elasticsearch said, unchanged, to find a hint. */
   said: string;
+  outcome: Outcome;
 }
+
+/** What Kibana says if it refuses params, config or secrets before it runs anything. */
+const validationMessage = /^error validating (action params|(action|connector) type )/;
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
 export function countDocuments(params: unknown): number | undefined {
-  const { documents } = Object(params);
-  const list = typeof documents === "string" ? parseJson(documents) : documents;
+  const { documents } = fieldsIn(params);
   if (documents === undefined) return undefined;
+  const list = typeof documents === "string" ? parseJson(documents) : documents;
   return Array.isArray(list) ? list.length : 0;
 }
 
 /**
  * `status: "ok"` alone is not trusted: Kibana 8.4 to 8.10 reports it whatever Elasticsearch said about the documents.
  *
- * @param count how many documents the run has to write; if undefined, as for most other connector types, `data` is not checked
+ * @param count how many documents the run has to write; undefined: no documents are known, so `data` is not checked
  */
 export function runFailure(run: Readonly<Record<string, unknown>>, count: number | undefined): RunFailure | undefined {
   const { status, message, service_message, data } = run;
   if (status !== "ok") {
     const text = [message, service_message].filter(Boolean).map(toText).join(": ");
-    // What another system than Elasticsearch said must not choose a hint.
+    // Only the words of Elasticsearch and Kibana choose a hint, not those of another system.
     const said = count === undefined ? message : service_message || message;
-    return { message: text || `status ${toText(status)}`, said: toText(said ?? "") };
+    const outcome = validationMessage.test(toText(message)) ? "not-applied" : "unknown";
+    return { message: text || `status ${toText(status)}`, said: toText(said ?? ""), outcome };
   }
   if (count === undefined) return undefined;
   const items = itemsOf(data);
   const failures = items.map(itemFailure).filter((failure) => failure !== undefined);
   if (failures.length === 0 && items.length === count) return undefined;
   const said = failures[0] ?? `the response lists ${items.length} of ${count} documents`;
-  return { message: `Kibana says ok, but not every document was written: ${said}`, said };
+  return { message: `Kibana says ok, but not every document was written: ${said}`, said, outcome: "unknown" };
 }
 
 type Item = Readonly<Record<string, unknown>>;
 
 /** The results of a `_bulk`. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
 function itemsOf(data: unknown): readonly Item[] {
-  if (!isRecord(data) || !Array.isArray(data.items)) return [];
-  return data.items.map((item) => Object(Object(item).create ?? Object(item).index));
+  const { items } = fieldsIn(data);
+  return Array.isArray(items) ? items.map((item) => fieldsIn(fieldsIn(item).create ?? fieldsIn(item).index)) : [];
 }
 
 /** Why a document was not written to its index. */
 function itemFailure({ _index, _id, status, error, result, failure_store }: Item): string | undefined {
-  if (error) return [Object(error).type, Object(error).reason].filter(Boolean).map(toText).join(": ") || toText(error);
+  const { type, reason } = fieldsIn(error);
+  if (error) return [type, reason].filter(Boolean).map(toText).join(": ") || toText(error);
   if (failure_store === "used")
     return "failure_store: the document did not fit, so the data stream put it into its failure store";
   if (result === "noop") return "noop: an ingest pipeline dropped the document";

@@ -10,6 +10,14 @@ export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | 
   body: Body;
 }
 
+/** One call of the API. */
+export interface Call extends Pick<HttpRequest, "method" | "path"> {
+  /** JSON. */
+  body?: string;
+  /** Returns what is wrong with the body of a 2xx, or why the run failed. For a 204, the body is undefined. */
+  faultIn(body: unknown): string | RunFailure | undefined;
+}
+
 export class Transport {
   readonly #settings: Settings;
   readonly #dispatcher: DispatcherLike;
@@ -24,34 +32,23 @@ export class Transport {
     this.#jsonHeaders = { ...this.#headers, "content-type": "application/json" };
   }
 
-  /**
-   * @param path below `/api/actions`, encoded
-   * @param check returns what is wrong with the body, or why the run failed; undefined if neither. For a 204, it gets undefined
-   * @param body JSON
-   */
-  async request<Body>(
-    method: HttpRequest["method"],
-    path: string,
-    check: (body: unknown) => string | RunFailure | undefined,
-    options: RequestOptions | undefined,
-    body: string | null = null,
-  ): Promise<KibanaResponse<Body>> {
+  async request<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.timeout);
+    const { method, path, body = null } = call;
+    const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.requestTimeout);
     const signal = checkSignal(options?.signal);
-    const usual = body === null ? this.#headers : this.#jsonHeaders;
-    const headers = options?.headers === undefined ? usual : { ...usual, ...lowerCaseHeaders(options.headers) };
+    const ownHeaders = body === null ? this.#headers : this.#jsonHeaders;
+    const headers = options?.headers ? { ...ownHeaders, ...lowerCaseHeaders(options.headers) } : ownHeaders;
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
-    signal?.throwIfAborted();
     const response = await exchange(this.#dispatcher, request, timeout, signal);
     if ("error" in response) throw noResponseError(request, response, timeout);
     const { statusCode, text } = response;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
-    const content = statusCode === 204 ? undefined : parseJson(text);
-    if (statusCode < 200 || statusCode > 299) throw responseError(request, response, content);
-    const fault = text === undefined ? "the body is longer than 64 MiB" : check(content);
-    if (typeof fault === "string") throw responseError(request, response, content, fault);
-    if (fault !== undefined) throw runError(request, response, content, fault);
-    return { body: content as Body, statusCode, headers: response.headers };
+    const received = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
+    if (statusCode < 200 || statusCode > 299) throw responseError(request, received);
+    const fault = text === undefined ? "the body is longer than 64 MiB" : call.faultIn(received.body);
+    if (typeof fault === "string") throw responseError(request, received, fault);
+    if (fault !== undefined) throw runError(request, received, fault);
+    return { body: received.body as Body, statusCode, headers: response.headers };
   }
 }

@@ -1,4 +1,4 @@
-// Values as JSON and as text: a request as JSON, or the path of what JSON would lose; any value in a message.
+// Values as JSON that loses nothing, and any value as text for a message.
 import { SerializationError } from "./errors.ts";
 
 /**
@@ -19,16 +19,16 @@ export function serialize(request: object): string {
 }
 
 /**
- * The first value that JSON would lose, as a path and a reason, such as `.total: NaN would be stored as null.` The path is
- * built only after a loss is found.
+ * The first value that JSON would lose, as a path and a reason, such as `.total: NaN would be stored as null.` The path
+ * is built only after a loss is found.
  */
-function lossIn(value: unknown, isReplaced = false): string | undefined {
+function lossIn(value: unknown, isFromToJson = false): string | undefined {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return undefined;
   if (typeof value === "number") return Number.isFinite(value) ? undefined : `: ${value} would be stored as null.`;
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  if (!isReplaced && "toJSON" in value && typeof value.toJSON === "function") {
+  if (!isFromToJson && "toJSON" in value && typeof value.toJSON === "function") {
     const replacement: unknown = value.toJSON("");
     if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
     return lossIn(replacement, true); // JSON calls toJSON once
@@ -44,13 +44,13 @@ function lossInArray(array: readonly unknown[]): string | undefined {
   return undefined;
 }
 
-/** Classes whose contents are not in properties, even if an instance has some. */
-const lossy = [Error, Map, Set, Promise, RegExp];
+/** Their contents are not in properties, even if an instance has some. */
+const classesWithHiddenContents = [Error, Map, Set, Promise, RegExp];
 
 function lossInObject(object: object): string | undefined {
   const keys = Object.keys(object);
-  if (!isPlain(object) && (keys.length === 0 || lossy.some((Class) => object instanceof Class)))
-    return `: an instance of ${object.constructor?.name} would lose its contents. Pass a plain object, an array or a string.`;
+  if (!isPlain(object) && (keys.length === 0 || classesWithHiddenContents.some((Class) => object instanceof Class)))
+    return `: ${object.constructor?.name} would lose its contents. Pass a plain object, an array or a string.`;
   for (const key of keys) {
     const value = (object as Record<string, unknown>)[key];
     const loss = value === undefined ? undefined : lossIn(value); // undefined is left out on purpose, as JSON does
@@ -70,7 +70,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Parses JSON text. Any other value is returned unchanged. */
+/** The fields of an object. Any other value has none. */
+export function fieldsIn(value: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(value) ? value : {};
+}
+
+/** Parses JSON text. Anything that is not JSON is returned unchanged. */
 export function parseJson(value: unknown): unknown {
   try {
     return JSON.parse(value as string);

@@ -193,7 +193,7 @@ describe("the commands", { skip: process.platform === "win32" && "the commands a
     const neutral = (text: string) =>
       text.replace(/(connector: |Connector ID: )\S+/g, "$1<id>").replace(/_doc\/\S+/, "_doc/<id>");
     const shown = codeOf(find("README.md", "text", "Expected output"));
-    assert.equal(neutral(stdout.replaceAll(`:${port}`, ":5601")), neutral(shown));
+    assert.equal(neutral(stdout.replaceAll(`:${port}`, ":5601").replace("(y/N): ", "(y/N): y\n")), neutral(shown));
     const curls = commandsOf(find("README.md", "sh", "Check the result"));
     const env = { ...sandbox.env, KIBANA_API_KEY: apiKey };
     for (const curl of curls) assert.match((await shell(curl, folder, env)).stdout, /Hello from Kibana connector!/);
@@ -201,7 +201,7 @@ describe("the commands", { skip: process.platform === "win32" && "the commands a
 
   it("with the sandbox work, also in another folder", async () => {
     const folder = project();
-    writeFileSync(join(folder, "write.mjs"), program.replace(/terminal\.question\(.*\)/, '"y"'));
+    writeFileSync(join(folder, "write.mjs"), program.replace("process.stdin", '["y"]'));
     const sandboxes = commandsOf(find("docs/recipes.md", "sh", "Test your script"));
     // That of this folder is run by npm and tsx, as it is written; that of the other by node, which starts faster.
     const inOther = /^npm run sandbox -- (.*)\.\.\/my-project npx tsx (\w+)\.ts$/;

@@ -157,10 +157,22 @@ for (const said of ["The order has no price", "closed accounts", "connector id i
   });
 
 it("the hint for a wrong password does not depend on words in the user's name", async (t) => {
-  for (const username of ["kibana_system2", "my_kibana_system", "Team Elasticsearch Admin", "a page b"]) {
+  for (const username of [
+    "kibana_system2",
+    "my_kibana_system",
+    "Team Elasticsearch Admin",
+    "a page b",
+    "\nUnauthorized",
+  ]) {
     const error = await respond(t, 401, kibana(401, "no"), getAll, { auth: { username, password: "a:b" } });
     assert.match(error.hint ?? "", /Wrong user or password/);
   }
+});
+
+it("the hint for a missing privilege does not depend on a token, whose bytes may be line breaks", async (t) => {
+  const bearer = base64("a\nb\r\nUnauthorized");
+  const error = await respond(t, 403, kibana(403, "Unauthorized to get actions"), getAll, { auth: { bearer } });
+  assert.match(error.hint ?? "", /Actions and Connectors: Read/);
 });
 
 const tls = "https://k.invalid";
@@ -253,7 +265,9 @@ for (const [what, options, secrets] of credentials)
 
 it("an error does not show a cause that repeats credentials", async () => {
   const token = base64("u:hunter2-password");
-  for (const cause of [new Error("no hunter2-password"), Object.assign(new Error("no"), { data: [`x${token}`] })]) {
+  const inner = new Error("no hunter2-password");
+  const others = [new Error("no", { cause: inner }), Object.assign(new Error("no"), { data: [`x${token}`] })];
+  for (const cause of [inner, ...others]) {
     const error = await breakOff(cause, false, { auth: { username: "u", password: "hunter2-password" } });
     assert.equal(error.cause, undefined);
     assert.doesNotMatch(visible(error), RegExp(`hunter2|${token}`));
@@ -327,4 +341,11 @@ it("an error does not keep a body that is longer than 1 MiB, and a response that
     const { body, message } = await respond(t, Number(status), "x".repeat(2 ** 20 + 1));
     assert.deepEqual([body, says.test(message)], [undefined, true], message);
   }
+  const run = await respond(t, 200, { ...failed("m"), data: "x".repeat(2 ** 20) }, execute);
+  assert.deepEqual([run.body, Object(run).connectorId, Object(run).serviceMessage], [undefined, "c", "m"]);
+});
+
+it("an error keeps a text as a text, and has no fields that a failed run does not have", async (t) => {
+  assert.equal((await respond(t, 500, '"123"')).body, "123");
+  assert.doesNotMatch(inspect(await respond(t, 200, failed("m"), execute)), /undefined/);
 });

@@ -4,12 +4,12 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { buildSync } from "esbuild";
-import { buildPrograms, nodeOptions } from "./support/programs.ts";
+import { buildPrograms } from "./support/programs.ts";
 
 const folder = ".tests"; // beside test/, so that the way to the other folders is the same
 const names = readdirSync("test").flatMap((name) => /^(.*)\.test\.ts$/.exec(name)?.[1] ?? []);
 // Each of these has a process of its own, because it waits for children most of the time, or has hooks for all its tests.
-// All others share one: to start it, to load undici and to have V8 compile both takes longer than most files' tests.
+// All others share one: to start it and to load undici takes longer than most files' tests.
 const alone = ["connections", "docs", "example", "kibana", "package", "sandbox"];
 rmSync(folder, { recursive: true, force: true });
 buildSync({
@@ -32,7 +32,5 @@ const together = names.filter((name) => !alone.includes(name)).map((name) => `im
 writeFileSync(`${folder}/all-others.mjs`, together.join(""));
 const files = [...alone.map((name) => `${name}.test`), "all-others"].map((name) => `${folder}/${name}.mjs`);
 const flags = ["--enable-source-maps", "--test", "--test-concurrency=3", ...process.argv.slice(2)];
-// Node 20 reads the authorities of NODE_EXTRA_CA_CERTS at each start: 0.04 s, and the tests have their own.
-const own = { NODE_OPTIONS: nodeOptions, NODE_EXTRA_CA_CERTS: undefined, TEST_PROGRAMS: programs };
-const env = { ...process.env, ...own };
+const env = { ...process.env, TEST_PROGRAMS: programs };
 process.exitCode = spawnSync(process.execPath, [...flags, ...files], { stdio: "inherit", env }).status ?? 1;

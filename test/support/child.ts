@@ -5,7 +5,7 @@ import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { buildPrograms, nodeOptions, type Program } from "./programs.ts";
+import { buildPrograms, type Program } from "./programs.ts";
 
 export interface Finished {
   /** null if a signal ended it. */
@@ -32,8 +32,7 @@ export interface ChildOptions {
 }
 
 export function startChild(command: string, args: readonly string[], { env, cwd, input }: ChildOptions): Child {
-  // tsc and esbuild are written in Go, and end before collecting garbage would pay: it takes a quarter of their time.
-  const environment = { PATH: process.env.PATH, NODE_OPTIONS: nodeOptions, GOGC: "off", ...env };
+  const environment = { PATH: process.env.PATH, ...env };
   const child = spawn(command, args, { cwd, env: environment, timeout: 60_000, killSignal: "SIGKILL" });
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)

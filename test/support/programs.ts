@@ -16,9 +16,6 @@ const programs = {
 };
 export type Program = keyof typeof programs;
 
-/** For the variable NODE_OPTIONS of every program. JSON's quotes and backslashes are those that Node expects there. */
-export const nodeOptions = `--require=${JSON.stringify(join(root, "test/support/liftoff.cjs"))}`;
-
 export function buildPrograms(folder: string, names = Object.keys(programs) as Program[]): void {
   // Most runs of the example end without Elasticsearch's client, which takes longer to load than all the rest.
   const elasticsearch = join(folder, "elasticsearch.cjs");
