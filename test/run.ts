@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { buildSync } from "esbuild";
-import { buildPrograms } from "./support/programs.ts";
+import { buildPrograms, firstCompilerOnly } from "./support/programs.ts";
 
 const folder = ".tests"; // beside test/, so that the way to the other folders is the same
 const names = readdirSync("test").flatMap((name) => /^(.*)\.test\.ts$/.exec(name)?.[1] ?? []);
@@ -31,6 +31,6 @@ buildPrograms(programs);
 const together = names.filter((name) => !alone.includes(name)).map((name) => `import "./${name}.test.mjs";\n`);
 writeFileSync(`${folder}/all-others.mjs`, together.join(""));
 const files = [...alone.map((name) => `${name}.test`), "all-others"].map((name) => `${folder}/${name}.mjs`);
-const flags = ["--enable-source-maps", "--test", "--test-concurrency=3", ...process.argv.slice(2)];
+const flags = [firstCompilerOnly, "--enable-source-maps", "--test", "--test-concurrency=3", ...process.argv.slice(2)];
 const env = { ...process.env, TEST_PROGRAMS: programs };
 process.exitCode = spawnSync(process.execPath, [...flags, ...files], { stdio: "inherit", env }).status ?? 1;
