@@ -1,6 +1,6 @@
 // Creates an .index connector, writes a document through it, verifies both, and asks whether to
 // delete the connector; the document stays. Exit code 1 means a failure. To run it:
-//   npm install kbn-connectors tsx @elastic/elasticsearch@9  # or @8, as your Elasticsearch
+//   npm install kbn-connectors tsx @elastic/elasticsearch@9  # @8 for Elasticsearch 8
 //   npx tsx simple-index-connector.ts
 // It reads the environment variables KIBANA_URL, KIBANA_API_KEY (or KIBANA_USERNAME and
 // KIBANA_PASSWORD) and, to verify the document, ELASTICSEARCH_URL (same credentials). If none is
@@ -20,7 +20,7 @@ async function main() {
   showSettings(settings, client.url);
 
   // 1. Create a connector ("action" in the API): a saved link to an index. In your script, do it
-  // once and keep the id. After a timeout, it may exist: see Stack Management > Connectors.
+  // once and keep the id. If create() times out, look in Stack Management > Connectors first.
   console.log("\nCreating index connector...");
   const name = "My Connected Index Connector";
   // refresh: searchable at once. executionTimeField: where Kibana puts the time of the run.
@@ -30,18 +30,18 @@ async function main() {
   console.log(`✓ Created connector: ${id}`);
 
   try {
-    // 2. Write a document. If Elasticsearch refuses it, Kibana still answers 200; execute() then
-    // throws a KibanaError. It never retries: after a timeout, search the index before repeating.
+    // 2. Write a document. If Elasticsearch refuses it, Kibana still answers 200, but execute()
+    // throws a KibanaError. execute() never retries: after a timeout, search the index first.
     console.log("\nWriting document to index...");
     const run = (await client.actions.execute({ id, params: { documents: [logEntry] } })).body;
     console.log(`✓ Document written successfully\n  Status: ${run.status}`);
 
-    // 3. Verify both. x equals { ...x, ...sent } if x contains what was sent, and perhaps more.
+    // 3. Verify both. The server may add fields, so the expected value starts from the answer.
     const connector = (await client.actions.get({ id })).body;
     assert.deepEqual([connector.name, connector.connector_type_id], [name, ".index"]);
     assert.deepEqual(connector.config, { ...connector.config, ...config });
     console.log(`✓ Connector verified: ${connector.name}`);
-    for (const ref of writtenDocuments(run)) await verifyDocument(settings, ref); // just one
+    for (const ref of writtenDocuments(run)) await verifyDocument(settings, ref); // one here
     console.log(`\n🎉 Success! Check your '${index}' index in Elasticsearch.`);
     console.log(`   Connector ID: ${id}`);
     console.log(`   Kibana Dev Tools: ${client.url}/app/dev_tools#/console`);
@@ -87,7 +87,7 @@ function showSettings({ kibana: { auth }, credentialsFrom, warnings }: Config, u
 }
 
 async function ask(question: string): Promise<boolean> {
-  process.stdout.write(question); // takes one input: `return` closes stdin, so that Node can exit
+  process.stdout.write(question); // takes one input: leaving the loop closes stdin
   for await (const input of process.stdin) return /^ *y(es)?(\s|$)/i.test(String(input));
   return false; // the input ended without an answer, as with Ctrl-D
 }
