@@ -1,9 +1,9 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
 import type * as types from "./connector-types.ts";
-import { type RequestOptions, refuse } from "./options.ts";
+import type { RequestOptions } from "./options.ts";
 import { countDocuments, runFailure } from "./runs.ts";
 import type { Call, KibanaResponse, Transport } from "./transport.ts";
-import { fieldsIn, isRecord, serialize, toText } from "./values.ts";
+import { fieldsIn, isRecord, refuse, serialize, toText } from "./values.ts";
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -33,7 +33,7 @@ export class Actions {
     const { id, ...connector } = requireObject(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
     const call: Call = { method: "POST", path, body: serialize(connector), faultIn: connectorFault(id) };
-    return await this.#transport.request(call, options);
+    return this.#transport.send(call, options);
   }
 
   /**
@@ -44,7 +44,7 @@ export class Actions {
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = requireObject(request);
     const call: Call = { method: "GET", path: connectorPath(id), faultIn: connectorFault(id) };
-    return await this.#transport.request<types.Connector<Type>>(call, options);
+    return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -53,7 +53,7 @@ export class Actions {
    */
   async getAll(options?: RequestOptions) {
     const call: Call = { method: "GET", path: "/connectors", faultIn: listFault };
-    return await this.#transport.request<types.Connector[]>(call, options);
+    return this.#transport.send<types.Connector[]>(call, options);
   }
 
   /**
@@ -68,7 +68,7 @@ export class Actions {
     const { id, ...connector } = requireObject(request);
     const path = connectorPath(id);
     const call: Call = { method: "PUT", path, body: serialize(connector), faultIn: connectorFault(id) };
-    return await this.#transport.request<types.Connector<Type>>(call, options);
+    return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -81,7 +81,7 @@ export class Actions {
     const { id } = requireObject(request);
     const faultIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
     const call: Call = { method: "DELETE", path: connectorPath(id), faultIn };
-    return await this.#transport.request<undefined>(call, options);
+    return this.#transport.send<undefined>(call, options);
   }
 
   /**
@@ -101,13 +101,12 @@ export class Actions {
     const { id, params } = requireObject(request);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${connectorPath(id)}/_execute`;
-    const json = serialize({ params });
-    // If documents is no array, its toJSON may return one.
-    const count = countDocuments(Array.isArray(fieldsIn(params).documents) ? params : JSON.parse(json).params);
-    const faultIn = (body: unknown) =>
-      fieldFault(body, "connector_id", id) ?? fieldFault(body, "status") ?? runFailure(fieldsIn(body), count);
-    const call: Call = { method: "POST", path, body: json, faultIn };
-    return await this.#transport.request<types.ExecuteResult<Type>>(call, options);
+    const body = serialize({ params });
+    const count = countDocuments(params);
+    const faultIn = (run: unknown) => fieldFault(run, "connector_id", id) ?? fieldFault(run, "status");
+    const failureIn = (run: unknown) => runFailure(fieldsIn(run), count);
+    const call: Call = { method: "POST", path, body, faultIn, failureIn };
+    return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
   /**
@@ -119,7 +118,7 @@ export class Actions {
     const { feature_id } = requireObject(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
     const call: Call = { method: "GET", path: `/connector_types${query}`, faultIn: listFault };
-    return await this.#transport.request<types.ConnectorType[]>(call, options);
+    return this.#transport.send<types.ConnectorType[]>(call, options);
   }
 }
 

@@ -23,7 +23,7 @@ export class KibanaClient {
   readonly actions: Actions;
   /** Kibana's address with base path and space, without a slash at the end. Use it to build links. */
   readonly url: string;
-  /** The options for clients of `space()`. `headers` has the credentials; `dispatcher` is this client's connections. */
+  /** What `space()` passes on: the address, the headers with the credentials, and this client's connections. */
   readonly #shared: KibanaClientOptions & { dispatcher: Connections };
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */

@@ -4,7 +4,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";
 import { type Auth, encodeApiKey } from "./credentials.ts";
-import { checkSpace, type KibanaClientOptions, parseNode, refuse } from "./options.ts";
+import { checkSpace, type KibanaClientOptions, parseNode } from "./options.ts";
+import { refuse } from "./values.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
@@ -80,8 +81,7 @@ function ownSettings(environment: Variables, file: Variables): Found | undefined
   if (key) return { kibana, elasticsearch, auth: apiKeyOf(key) };
   if (!username && !password) return { kibana, elasticsearch };
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
-  if (!password)
-    refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, put quotes around a value with #.`);
+  if (!password) refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, quote a value with #.`);
   const otherHalf = place === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
   if (otherHalf)
     refuse(`${otherHalf.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);

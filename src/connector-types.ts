@@ -1,7 +1,8 @@
 // The types of each connector type, keyed by its id, and of what the operations take and return.
 
 /**
- * The connector types whose fields are known, keyed by their id. Add your own by declaration merging:
+ * The connector types whose fields are known, keyed by their id. `data` is checked as the response of a `_bulk` if
+ * `params` has `documents`. Add your own by declaration merging:
  *
  * ```ts
  * declare module "kbn-connectors" {
@@ -55,7 +56,7 @@ export interface IndexData {
 /** The result for one document. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
 export type IndexItem = Partial<Record<"create" | "index", IndexedDocument>>;
 
-/** Where a document was written. */
+/** Elasticsearch's result for one document. */
 export interface IndexedDocument {
   /** The actual index, also if the connector names an alias or a data stream. */
   _index: string;
@@ -88,13 +89,13 @@ type Field<Name extends "config" | "secrets", Type extends string> =
     ? { [name in Name]?: FieldsOf<Type>[Name] }
     : { [name in Name]: FieldsOf<Type>[Name] };
 
-declare const connectorType: unique symbol;
+declare const typeOfConnector: unique symbol;
 
 /**
  * A connector's id. It remembers the connector's type for the compiler, so that `execute({ id, params })` is checked;
  * at run time it is a plain string. You can also pass a plain string.
  */
-export type ConnectorId<Type extends string = string> = string & { readonly [connectorType]?: Type };
+export type ConnectorId<Type extends string = string> = string & { readonly [typeOfConnector]?: Type };
 
 /** A connector as Kibana returns it. Newer versions may add fields. */
 export interface Connector<Type extends string = string> {

@@ -1,7 +1,6 @@
 // Credentials: checked and encoded on the way out, masked on the way back.
-import { ConfigurationError } from "./errors.ts";
 import type { HttpRequest } from "./exchange.ts";
-import { fieldsIn, parseJson, toLine, toText } from "./values.ts";
+import { fieldsIn, parseJson, refuse, toLine, toText } from "./values.ts";
 
 /** Credentials: one of these three, as in @elastic/elasticsearch. */
 export type Auth =
@@ -18,10 +17,10 @@ export type Auth =
 export function encodeAuth(auth: Auth): string {
   const fields = Object.keys(fieldsIn(auth)).sort().join();
   if (!/^(apiKey|bearer|password,username)$/.test(fields))
-    throw new ConfigurationError("auth: must be one of { username, password }, { apiKey } and { bearer }.");
+    refuse("auth: must be one of { username, password }, { apiKey } and { bearer }.");
   for (const [name, value] of Object.entries(auth))
     if (!value || toText(value).trim() === "")
-      throw new ConfigurationError(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
+      refuse(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
   if ("apiKey" in auth) return `ApiKey ${encodeApiKey(auth.apiKey)}`;
   if ("bearer" in auth) return `Bearer ${toText(auth.bearer).replace(/^\s*(Bearer\s+)?|\s+$/gi, "")}`;
   return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
@@ -34,7 +33,7 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, n
   if (/^[^:{]+:[^:]+$/.test(text)) return Buffer.from(text).toString("base64");
   // A key of Elastic Cloud (essu_...) is sent as it is.
   if (/^essu_./.test(text) || (/^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(decodeBase64(text)))) return text;
-  throw new ConfigurationError(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
+  refuse(`${name}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
 }
 
 /** How a call signs in: `none`, `ApiKey`, `Bearer`, or `Basic elastic:` with the user's name. */

@@ -48,84 +48,64 @@ export function exchange(
   timeout: number,
   signal: AbortSignal | undefined,
 ): Promise<HttpResponse | NoResponse> {
+  // undici, the deadline and the signal report here. The first of them decides, because a promise settles once.
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     // Many calls may share one signal. Without this, Node 20 warns of a leak at the eleventh.
     if (signal) setMaxListeners(0, signal);
-    const handler = new Handler({ resolve, reject, signal }, timeout);
+    const chunks: Buffer[] = [];
+    let size = 0;
+    let ended = false;
+    let controller: Dispatcher.DispatchController | undefined;
+    let head: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
+
+    const end = () => {
+      ended = true;
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const stop = () => {
+      end();
+      controller?.abort(new Error("The call has ended."));
+    };
+    const fail = (error: unknown) => {
+      resolve({ error, sent: controller !== undefined });
+      stop();
+    };
+    const onAbort = () => {
+      reject(signal?.reason);
+      stop();
+    };
+    const timer = setTimeout(fail, timeout, undefined);
+    signal?.addEventListener("abort", onAbort);
+
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart(started) {
+        controller = started;
+        if (ended) stop();
+      },
+      onResponseStart(_, statusCode, headers, statusText = "") {
+        head = { statusCode, statusText, headers };
+      },
+      onResponseData(_, chunk) {
+        size += chunk.length + chunkOverhead;
+        chunks.push(chunk);
+        if (size <= (head.statusCode < 300 ? bodyLimit : errorBodyLimit)) return;
+        resolve({ ...head, text: undefined });
+        stop();
+      },
+      onResponseEnd() {
+        resolve({ ...head, text: Buffer.concat(chunks).toString() });
+        end();
+      },
+      onResponseError: (_, error) => fail(error),
+    };
+    const { origin, path, method, headers, body } = request;
     try {
       // Our deadline covers the whole exchange, so undici's own timeouts are off.
-      const { origin, path, method, headers, body } = request;
       dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
     } catch (error) {
-      handler.onResponseError(null, error);
+      fail(error);
     }
   });
-}
-
-interface Caller {
-  resolve(result: HttpResponse | NoResponse): void;
-  reject(reason: unknown): void;
-  signal: AbortSignal | undefined;
-}
-
-/** undici, the deadline and the signal report here. The first of them decides, because a promise settles once. */
-class Handler implements Dispatcher.DispatchHandler {
-  readonly #caller: Caller;
-  readonly #timer: NodeJS.Timeout;
-  readonly #chunks: Buffer[] = [];
-  #size = 0;
-  #controller: Dispatcher.DispatchController | undefined;
-  #response: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
-  #ended = false;
-
-  constructor(caller: Caller, timeout: number) {
-    this.#caller = caller;
-    this.#timer = setTimeout(() => this.onResponseError(null, undefined), timeout);
-    caller.signal?.addEventListener("abort", this);
-  }
-
-  /** The signal calls this when it aborts. */
-  handleEvent(): void {
-    this.#caller.reject(this.#caller.signal?.reason);
-    this.#abort();
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#ended) this.#abort();
-  }
-
-  onResponseStart(_: unknown, statusCode: number, headers: HttpResponse["headers"], statusText = ""): void {
-    this.#response = { statusCode, statusText, headers };
-  }
-
-  onResponseData(_: unknown, chunk: Buffer): void {
-    this.#size += chunk.length + chunkOverhead;
-    this.#chunks.push(chunk);
-    if (this.#size <= (this.#response.statusCode < 300 ? bodyLimit : errorBodyLimit)) return;
-    this.#caller.resolve({ ...this.#response, text: undefined });
-    this.#abort();
-  }
-
-  onResponseEnd(): void {
-    this.#caller.resolve({ ...this.#response, text: Buffer.concat(this.#chunks).toString() });
-    this.#end();
-  }
-
-  onResponseError(_: unknown, error: unknown): void {
-    this.#caller.resolve({ error, sent: this.#controller !== undefined });
-    this.#abort();
-  }
-
-  #end(): void {
-    this.#ended = true;
-    clearTimeout(this.#timer);
-    this.#caller.signal?.removeEventListener("abort", this);
-  }
-
-  #abort(): void {
-    this.#end();
-    this.#controller?.abort(new Error("The call has ended."));
-  }
 }

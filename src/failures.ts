@@ -53,6 +53,7 @@ export function responseError(request: HttpRequest, response: Received, fault?: 
 /** For a run that failed although the status is 2xx. */
 export function runError(request: HttpRequest, response: Received, failure: RunFailure) {
   const mask = maskFor(request);
+  // Without the exception's name and the position. The text of a fail_processor_exception is the user's own.
   const reason = failure.said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...maskedResponse(mask, response),
@@ -79,7 +80,7 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const mask = maskFor(request);
   const printed = inspect(error);
   const details = {
-    // Not kept if its text shows a credential, or if it holds data of the server.
+    // Dropped if it prints a credential, or has the server's raw bytes in data, as an error of undici's parser.
     cause: "data" in fieldsIn(error) || mask(printed) !== printed ? undefined : error,
     hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}\n${said}`, {
       origin,

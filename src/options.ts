@@ -1,9 +1,8 @@
 // The options of the client and of a call, checked where a wrong one would be dangerous or baffling.
 import type { ConnectionOptions } from "node:tls";
 import { type Auth, encodeAuth } from "./credentials.ts";
-import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
-import { isRecord, toText } from "./values.ts";
+import { isRecord, refuse, toText } from "./values.ts";
 
 /** Options of node:tls, without the address and the timeout. */
 export type TlsOptions = Omit<ConnectionOptions, "host" | "port" | "path" | "socket" | "timeout">;
@@ -63,10 +62,6 @@ export function toSettings(options: KibanaClientOptions) {
     tls: checkTls(tls),
     dispatcher,
   };
-}
-
-export function refuse(message: string): never {
-  throw new ConfigurationError(message);
 }
 
 /** The origin and the base path, without a slash at its end. No message repeats an address: it may hold a password. */

@@ -1,6 +1,6 @@
 // The result of a run: why it failed, and where its documents are.
 import type { Outcome } from "./errors.ts";
-import { fieldsIn, parseJson, toText } from "./values.ts";
+import { fieldsIn, parseJson, toJsonValue, toText } from "./values.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -39,7 +39,7 @@ const validationMessage = /^error validating (action params|(action|connector) t
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
 export function countDocuments(params: unknown): number | undefined {
-  const { documents } = fieldsIn(params);
+  const documents = toJsonValue(fieldsIn(toJsonValue(params)).documents);
   if (documents === undefined) return undefined;
   const list = typeof documents === "string" ? parseJson(documents) : documents;
   return Array.isArray(list) ? list.length : 0;

@@ -14,8 +14,10 @@ export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | 
 export interface Call extends Pick<HttpRequest, "method" | "path"> {
   /** JSON. */
   body?: string;
-  /** Returns what is wrong with the body of a 2xx, or why the run failed. For a 204, the body is undefined. */
-  faultIn(body: unknown): string | RunFailure | undefined;
+  /** Returns what is wrong with the body of a 2xx. The body of a 204 is undefined. */
+  faultIn(body: unknown): string | undefined;
+  /** Returns why the run failed, although the body is valid. */
+  failureIn?(body: unknown): RunFailure | undefined;
 }
 
 export class Transport {
@@ -32,7 +34,7 @@ export class Transport {
     this.#jsonHeaders = { ...this.#headers, "content-type": "application/json" };
   }
 
-  async request<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
+  async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
     const { method, path, body = null } = call;
     const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.requestTimeout);
@@ -47,8 +49,9 @@ export class Transport {
     const received = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
     if (statusCode < 200 || statusCode > 299) throw responseError(request, received);
     const fault = text === undefined ? "the body is longer than 64 MiB" : call.faultIn(received.body);
-    if (typeof fault === "string") throw responseError(request, received, fault);
-    if (fault !== undefined) throw runError(request, received, fault);
+    if (fault !== undefined) throw responseError(request, received, fault);
+    const failure = call.failureIn?.(received.body);
+    if (failure !== undefined) throw runError(request, received, failure);
     return { body: received.body as Body, statusCode, headers: response.headers };
   }
 }

@@ -1,5 +1,5 @@
 // Values as JSON that loses nothing, and any value as text for a message.
-import { SerializationError } from "./errors.ts";
+import { ConfigurationError, SerializationError } from "./errors.ts";
 
 /**
  * The JSON of a request.
@@ -28,12 +28,16 @@ function lossIn(value: unknown, isFromToJson = false): string | undefined {
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  if (!isFromToJson && "toJSON" in value && typeof value.toJSON === "function") {
-    const replacement: unknown = value.toJSON("");
-    if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
-    return lossIn(replacement, true); // JSON calls toJSON once
-  }
+  const replacement = isFromToJson ? value : toJsonValue(value); // JSON calls toJSON once
+  if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
+  if (replacement !== value) return lossIn(replacement, true);
   return Array.isArray(value) ? lossInArray(value) : lossInObject(value);
+}
+
+/** What JSON takes instead of a value: what its toJSON() returns, or the value itself. */
+export function toJsonValue(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("toJSON" in value)) return value;
+  return typeof value.toJSON === "function" ? value.toJSON("") : value;
 }
 
 function lossInArray(array: readonly unknown[]): string | undefined {
@@ -92,6 +96,11 @@ export function toText(value: unknown): string {
   } catch {
     return "a value that JSON cannot represent";
   }
+}
+
+/** Reports an option or an argument that is wrong. */
+export function refuse(message: string): never {
+  throw new ConfigurationError(message);
 }
 
 /** Any text on one line, without characters that control a terminal. */

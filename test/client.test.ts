@@ -26,6 +26,7 @@ describe("a request on the wire", () => {
   const draft = { name: "n", connector_type_id: ".x", config: { a: "ż" }, secrets: { b: 1 } };
   const params = { documents: [{ a: 1 }], indexOverride: null };
   const odd = { ...connector, id: "a/b?ż" };
+  const listTypesOf: Call = ({ actions }) => actions.listTypes({ feature_id: "a&b" });
   const requests: [name: string, call: Call, line: string, body: object | undefined, answer?: unknown][] = [
     ["create", ({ actions }) => actions.create(draft), "POST /connector", draft, connector],
     ["create with id", ({ actions }) => actions.create({ id: "c1", ...draft }), "POST /connector/c1", draft, connector],
@@ -35,13 +36,7 @@ describe("a request on the wire", () => {
     ["delete", ({ actions }) => actions.delete({ id: "c1" }), "DELETE /connector/c1", undefined],
     ["execute", ({ actions }) => actions.execute({ id: "c1", params }), "POST /connector/c1/_execute", { params }, run],
     ["listTypes", ({ actions }) => actions.listTypes(), "GET /connector_types", undefined, [{ id: ".index" }]],
-    [
-      "listTypes of a feature",
-      ({ actions }) => actions.listTypes({ feature_id: "a&b" }),
-      "GET /connector_types?feature_id=a%26b",
-      undefined,
-      [],
-    ],
+    ["listTypes of a feature", listTypesOf, "GET /connector_types?feature_id=a%26b", undefined, []],
   ];
   for (const [name, call, line, body, answer] of requests)
     it(`of ${name} is one ${line}, and resolves to body, statusCode and headers`, async (t) => {
@@ -82,17 +77,14 @@ describe("a request on the wire", () => {
   });
 
   const encoded = "aWQ6c2VjcmV0";
+  const json = `{"id":"id","name":"n","api_key":"secret","encoded":"${encoded}"}`;
   const credentials: [what: string, auth: Auth, authorization: string][] = [
     ["an encoded API key", { apiKey: encoded }, `ApiKey ${encoded}`],
     ["an encoded API key with white space", { apiKey: " aWQ6\n c2VjcmV0 \t" }, `ApiKey ${encoded}`],
     ["an API key with a leading ApiKey", { apiKey: `  ApiKey ${encoded}` }, `ApiKey ${encoded}`],
     ["an API key as id:api_key", { apiKey: "id:secret" }, `ApiKey ${encoded}`],
     ["an API key as an object", { apiKey: { id: "id", api_key: "secret" } }, `ApiKey ${encoded}`],
-    [
-      "an API key as the JSON of Elasticsearch's response",
-      { apiKey: `{"id":"id","name":"n","api_key":"secret","encoded":"${encoded}"}` },
-      `ApiKey ${encoded}`,
-    ],
+    ["an API key as the JSON of Elasticsearch's response", { apiKey: json }, `ApiKey ${encoded}`],
     ["an API key with padding", { apiKey: "YTpiYw==" }, "ApiKey YTpiYw=="],
     ["an API key of Elastic Cloud", { apiKey: "essu_abc123==" }, "ApiKey essu_abc123=="],
     ["a token with white space", { bearer: "  tok  " }, "Bearer tok"],
@@ -175,6 +167,7 @@ for (const version of ["8.12", "8.19", "9.4"] as const)
 
 describe("an option that is wrong is refused, without repeating an address or a credential", () => {
   const node = "http://127.0.0.1:1";
+  const timeouts = [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "30", null];
   const wrong: Record<string, unknown[]> = {
     options: [undefined, null, "http://k"],
     "node:": [
@@ -199,10 +192,7 @@ describe("an option that is wrong is refused, without repeating an address or a 
     ].map((apiKey) => ({ node, auth: { apiKey } })),
     "headers:": [null, [], new Headers(), "x", { a: 1 }].map((headers) => ({ node, headers })),
     "space:": ["", "Sales", "a/b", 5, ["ops"], null].map((space) => ({ node, space })),
-    "requestTimeout:": [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "30", null].map((ms) => ({
-      node,
-      requestTimeout: ms,
-    })),
+    "requestTimeout:": timeouts.map((requestTimeout) => ({ node, requestTimeout })),
     "tls:": [...["ca.crt", null, []].map((tls) => ({ node, tls })), { node, tls: {}, dispatcher: new Agent() }],
     "tls.ca:": ["ca.crt", ["hunter2"]].map((ca) => ({ node, tls: { ca } })),
     "tls.cert:": [{ node, tls: { cert: "client.crt", key: "client.key" } }],
@@ -230,12 +220,8 @@ it("a node may be a URL, and a requestTimeout as long as that of a timer", () =>
 });
 
 describe("an argument that is wrong is refused, and nothing is sent", () => {
-  const calls: [
-    what: string,
-    call: (client: KibanaClient, wrong: never) => unknown,
-    start: RegExp,
-    wrong: unknown[],
-  ][] = [
+  type CallWith = (client: KibanaClient, wrong: never) => unknown;
+  const calls: [what: string, call: CallWith, start: RegExp, wrong: unknown[]][] = [
     ["get", ({ actions }, wrong) => actions.get(wrong), /^The first argument/, [undefined, null, "id", []]],
     ["create", ({ actions }, wrong) => actions.create(wrong), /^The first argument/, [undefined]],
     ["update", ({ actions }, wrong) => actions.update(wrong), /^The first argument/, [undefined]],

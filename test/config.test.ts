@@ -172,7 +172,7 @@ describe("a value is refused with its variable and its place, and without a secr
     ["a value in quotes", { env: { KIBANA_API_KEY: '"hunter2"' } }, /^KIBANA_API_KEY \(env.*\): is quoted/],
     ["one in two pairs of quotes", { own: `KIBANA_PASSWORD="'hunter2'"` }, /^KIBANA_PASSWORD \(\.env\): is quoted/],
     ["a user without a password", { env: { KIBANA_USERNAME: "u" } }, /^KIBANA_PASSWORD: .*_USERNAME \(env.*\) is set/],
-    ["a password after #", { own: "KIBANA_USERNAME=u\nKIBANA_PASSWORD=#hunter2" }, /^KIBANA_PASSWORD: .*quotes .*#/],
+    ["a password after #", { own: "KIBANA_USERNAME=u\nKIBANA_PASSWORD=#hunter2" }, /^KIBANA_PASSWORD: .*quote .*#/],
     ["a password without a user", { own: "KIBANA_PASSWORD=hunter2" }, /^KIBANA_USERNAME: .*_PASSWORD \(\.env\) is set/],
     ["a user beside a pair in .env", { env: { KIBANA_USERNAME: "amy" }, own: bob }, twoUsers],
     ["a password beside a pair in .env", { env: { KIBANA_PASSWORD: "hunter2" }, own: bob }, twoUsers],

@@ -196,10 +196,6 @@ const faults: Record<string, [Start, Expected]> = {
     server((socket) => socket.write("HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n")),
     broken,
   ],
-  "a redirect": [
-    says(302, "", { location: "/login" }),
-    { error: "ResponseError", outcome: "unknown", statusCode: 302, hint: /Redirects are not followed/ },
-  ],
   "truncated JSON": [says(200, '{"id":"c","connector_type_id":".x"'), wrong(/the body is no JSON object: \{/)],
   "the body of another connector": [
     says(200, '{"id":"d","connector_id":"d","connector_type_id":".x","status":"ok"}'),
@@ -226,12 +222,10 @@ const pages: [status: number, error: string, hint: RegExp, title?: string][] = [
   [302, "ResponseError", /Redirects are not followed/],
   [400, "BadRequestError", /use https:\/\//, "400 The plain HTTP request was sent to HTTPS port"],
   [400, "BadRequestError", /a login, a proxy/],
-  [401, "AuthenticationError", /a login, a proxy/],
   [403, "AuthorizationError", /a login, a proxy/],
   [404, "ResponseError", /a login, a proxy/],
   [407, "ResponseError", /proxy.* needs credentials/],
   [413, "PayloadTooLargeError", /Send fewer documents/],
-  [429, "TooManyRequestsError", /a login, a proxy/],
   [500, "ResponseError", /a login, a proxy/],
   [502, "ResponseError", /A proxy got no response from Kibana.*check before/],
   [503, "NotReadyError", /the proxy in front of it is not available/],

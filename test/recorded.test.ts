@@ -97,8 +97,8 @@ function authorizationOf(auth: string | null = "none"): Record<string, string> {
   return { authorization: setup.literal[auth] ?? setup.auths[auth] ?? key ?? token ?? `Basic ${basic}` };
 }
 
-/** Sends each request and answers it as it was recorded. The header x-exchange says which one it is. */
-async function replay(t: TestContext) {
+/** Sends each request and answers it as recorded, or in other words. The header x-exchange says which one it is. */
+async function replay(t: TestContext, exchanges: readonly Recorded[], reword = (body: unknown) => body) {
   const sent = new Map<Recorded, Request>();
   const { url } = await serve(t, ({ method, path, headers, body }, outgoing) => {
     const exchange = exchanges[Number(headers["x-exchange"])] ?? assert.fail();
@@ -106,7 +106,8 @@ async function replay(t: TestContext) {
     const { response = {} } = exchange;
     for (const name of ["content-type", "location", "retry-after"])
       if (response.headers?.[name]) outgoing.setHeader(name, response.headers[name]);
-    const text = typeof response.body === "string" ? response.body : JSON.stringify(response.body ?? undefined);
+    const content = reword(response.body ?? undefined);
+    const text = typeof content === "string" ? content : JSON.stringify(content);
     outgoing.writeHead(response.status ?? 0).end(text);
   });
   const dispatcher = new Agent({ connections: 8 });
@@ -155,7 +156,7 @@ function summarize(entry: Replayed | string): [result: string, row: string] {
 }
 
 it("the recorded answers", async (t) => {
-  const results = await replay(t);
+  const results = await replay(t, exchanges);
   const replayed = results.filter((entry) => typeof entry !== "string");
 
   await t.test("each recorded answer leads to the class, the outcome and the hint of recorded.json", () => {
@@ -171,6 +172,17 @@ it("the recorded answers", async (t) => {
       if (body !== undefined && !isDescription(body)) assert.deepEqual(sent.body, parse(body));
       assert.deepEqual(Object(result).body || undefined, parse(response?.body) || undefined, name);
     }
+  });
+
+  await t.test("the hint for a message does not depend on words that do not stand at its beginning", async (t) => {
+    const different = new Map(replayed.map((entry) => [summarize(entry).join(), entry.exchange]));
+    const hints = async (change: (said: string) => string) => {
+      const reviver = (key: string, value: string) =>
+        /^(service_)?message$/.test(key) && value ? change(value) : value;
+      const reword = (body: unknown) => JSON.parse(JSON.stringify(parse(body) ?? ""), reviver);
+      return (await replay(t, [...different.values()], reword)).map((entry) => Object(Object(entry).result).hint);
+    };
+    assert.deepEqual(await hints((said) => `x ${said}`), await hints(() => "x"));
   });
 
   const runs = replayed.filter((run) => run.request.params?.documents && run.exchange.response?.status === 200);

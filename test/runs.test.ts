@@ -78,6 +78,12 @@ describe("execute rejects although Kibana answers HTTP 200:", () => {
 });
 
 describe("execute resolves", () => {
+  it("with the documents that the toJSON of params returns, whichever it has itself", async (t) => {
+    const { url } = await serve(t, ok({ create: item }, { create: item }));
+    const request = { id: "c", params: { documents: [1, 2, 3], toJSON: () => params } };
+    await new KibanaClient({ node: url }).actions.execute(request);
+  });
+
   it("with the documents in order, which writtenDocuments names", async (t) => {
     const kept = { ...item, _id: "2", status: 200, result: "updated", failure_store: "not_enabled" };
     const { url } = await serve(t, ok({ create: item }, { index: kept }));
