@@ -2,8 +2,11 @@
 import type * as types from "./connector-types.ts";
 import type { RequestOptions } from "./options.ts";
 import { countDocuments, runFailure } from "./runs.ts";
-import type { Call, KibanaResponse, Transport } from "./transport.ts";
+import type { Call, Transport } from "./transport.ts";
 import { fieldsIn, isRecord, refuse, serialize, toText } from "./values.ts";
+
+/** Any id of a connector type. Editors complete the known ones. */
+type KnownType = keyof types.ConnectorTypes | (string & {});
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -19,6 +22,8 @@ export class Actions {
     this.#transport = transport;
   }
 
+  // The methods are async, so that a wrong argument makes them reject instead of throw.
+
   /**
    * "Create a connector": `POST /api/actions/connector/{id}`.
    *
@@ -26,14 +31,11 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<const Type extends keyof types.ConnectorTypes | (string & {})>(
-    request: types.CreateRequest<Type>,
-    options?: RequestOptions,
-  ): Promise<KibanaResponse<types.Connector<Type>>> {
+  async create<Type extends KnownType>(request: types.CreateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    const call: Call = { method: "POST", path, body: serialize(connector), faultIn: connectorFault(id) };
-    return this.#transport.send(call, options);
+    const call: Call = { method: "POST", path, body: serialize(connector), problemIn: connectorProblem(id) };
+    return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -43,7 +45,7 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = requireObject(request);
-    const call: Call = { method: "GET", path: connectorPath(id), faultIn: connectorFault(id) };
+    const call: Call = { method: "GET", path: connectorPath(id), problemIn: connectorProblem(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -52,7 +54,7 @@ export class Actions {
    * by name: at most 10 000, without pages.
    */
   async getAll(options?: RequestOptions) {
-    const call: Call = { method: "GET", path: "/connectors", faultIn: listFault };
+    const call: Call = { method: "GET", path: "/connectors", problemIn: listProblem };
     return this.#transport.send<types.Connector[]>(call, options);
   }
 
@@ -67,7 +69,7 @@ export class Actions {
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
     const path = connectorPath(id);
-    const call: Call = { method: "PUT", path, body: serialize(connector), faultIn: connectorFault(id) };
+    const call: Call = { method: "PUT", path, body: serialize(connector), problemIn: connectorProblem(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -79,8 +81,8 @@ export class Actions {
    */
   async delete(request: { id: string }, options?: RequestOptions) {
     const { id } = requireObject(request);
-    const faultIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: connectorPath(id), faultIn };
+    const problemIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
+    const call: Call = { method: "DELETE", path: connectorPath(id), problemIn };
     return this.#transport.send<undefined>(call, options);
   }
 
@@ -103,9 +105,9 @@ export class Actions {
     const path = `${connectorPath(id)}/_execute`;
     const body = serialize({ params });
     const count = countDocuments(params);
-    const faultIn = (run: unknown) => fieldFault(run, "connector_id", id) ?? fieldFault(run, "status");
-    const failureIn = (run: unknown) => runFailure(fieldsIn(run), count);
-    const call: Call = { method: "POST", path, body, faultIn, failureIn };
+    const problemIn = (run: unknown) =>
+      fieldProblem(run, "connector_id", id) ?? fieldProblem(run, "status") ?? runFailure(fieldsIn(run), count);
+    const call: Call = { method: "POST", path, body, problemIn };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
@@ -117,7 +119,7 @@ export class Actions {
   async listTypes(filter: { feature_id?: string } = {}, options?: RequestOptions) {
     const { feature_id } = requireObject(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    const call: Call = { method: "GET", path: `/connector_types${query}`, faultIn: listFault };
+    const call: Call = { method: "GET", path: `/connector_types${query}`, problemIn: listProblem };
     return this.#transport.send<types.ConnectorType[]>(call, options);
   }
 }
@@ -134,16 +136,16 @@ function connectorPath(id: string): string {
   refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
-function connectorFault(id: string | undefined) {
-  return (body: unknown) => fieldFault(body, "id", id) ?? fieldFault(body, "connector_type_id");
+function connectorProblem(id: string | undefined) {
+  return (body: unknown) => fieldProblem(body, "id", id) ?? fieldProblem(body, "connector_type_id");
 }
 
-function listFault(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map((item) => fieldFault(item, "id")).find(Boolean) : "the body is no list";
+function listProblem(body: unknown): string | undefined {
+  return Array.isArray(body) ? body.map((item) => fieldProblem(item, "id")).find(Boolean) : "the body is no list";
 }
 
 /** The field must be a string: the `expected` one, if given. */
-function fieldFault(body: unknown, name: string, expected?: string): string | undefined {
+function fieldProblem(body: unknown, name: string, expected?: string): string | undefined {
   if (!isRecord(body)) return "the body is no JSON object";
   const value = body[name];
   if (typeof value === "string" && (expected === undefined || value === expected)) return undefined;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parse } from "dotenv";
 import { type Auth, encodeApiKey } from "./credentials.ts";
-import { checkSpace, type KibanaClientOptions, parseNode } from "./options.ts";
+import { checkSpace, isLoopback, type KibanaClientOptions, parseNode } from "./options.ts";
 import { refuse } from "./values.ts";
 
 /** What {@link loadConfig} found. */
@@ -40,7 +40,8 @@ interface Found {
  * 1. `KIBANA_URL`, `KIBANA_API_KEY` (or `KIBANA_USERNAME` and `KIBANA_PASSWORD`) and `ELASTICSEARCH_URL`, in the
  *    environment or in `.env` of the working directory. The environment takes precedence. Credentials come from the
  *    first of the two places that has a key, or a user name and a password. If neither has, a user name and a password
- *    of different places are put together. The same credentials go to Elasticsearch.
+ *    of different places are put together. If `.env` has both, and the environment one of them, that is an error. The
+ *    same credentials go to Elasticsearch.
  * 2. start-local: `.env.local` and `.env` in `$ES_LOCAL_DIR` (environment only), or in `elastic-start-local/` of the
  *    working directory or of one of its parents. Only addresses on this machine are accepted.
  * 3. `http://localhost:5601` without credentials.
@@ -58,7 +59,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
   const node = found.kibana ? addressOf(found.kibana) : "http://localhost:5601";
   const elasticsearch = found.elasticsearch && { node: addressOf(found.elasticsearch), ...auth };
   const space = environment.KIBANA_SPACE ?? file.KIBANA_SPACE;
-  for (const address of new Set([node, ...(elasticsearch ? [elasticsearch.node] : [])]))
+  for (const address of new Set([node, elasticsearch?.node ?? node]))
     if (auth && address.startsWith("http:") && !isLoopback(address))
       warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
   return {
@@ -71,28 +72,31 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
 
 /** Undefined if none of our own variables is set. */
 function ownSettings(environment: Variables, file: Variables): Found | undefined {
-  const both: Variables = { ...file, ...environment };
-  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch } = both;
+  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch }: Variables = { ...file, ...environment };
+  const auth = ownAuth(environment, file);
+  return kibana || elasticsearch || auth ? { kibana, elasticsearch, auth } : undefined;
+}
+
+function ownAuth(environment: Variables, file: Variables): Found["auth"] {
   // The first place with complete credentials provides them. Otherwise, a half of each place may make a whole.
   const isComplete = (place: Variables) => place.KIBANA_API_KEY || (place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
-  const place = [environment, file].find(isComplete) ?? both;
-  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = place;
-  if (!(kibana || elasticsearch || key || username || password)) return undefined;
-  if (key) return { kibana, elasticsearch, auth: apiKeyOf(key) };
-  if (!username && !password) return { kibana, elasticsearch };
+  const source = [environment, file].find(isComplete) ?? { ...file, ...environment };
+  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = source;
+  if (key) return apiKeyOf(key);
+  if (!username && !password) return undefined;
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password) refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, quote a value with #.`);
-  const otherHalf = place === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
+  const otherHalf = source === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
   if (otherHalf)
     refuse(`${otherHalf.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
-  return { kibana, elasticsearch, auth: userOf(username.value, password) };
+  return userOf(username.value, password);
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function startLocal(named: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
-  const folder = named ? resolve(cwd, named.value) : findStartLocalFolder(resolve(cwd));
+function startLocal(dirVariable: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
+  const folder = dirVariable ? resolve(cwd, dirVariable.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return undefined;
-  if (named && !existsSync(join(folder, ".env"))) refuse(`${named.name}: there is no .env in ${folder}.`);
+  if (dirVariable && !existsSync(join(folder, ".env"))) refuse(`${dirVariable.name}: there is no .env in ${folder}.`);
   const files = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
   const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...files[0], ...files[1] };
   if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL) {
@@ -153,8 +157,4 @@ function variablesOf(from: string, values: Env): Variables {
 function addressOf({ value, name }: Variable): string {
   const { origin, basePath } = parseNode(value, name);
   return origin + basePath;
-}
-
-function isLoopback(address: string): boolean {
-  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(address).hostname);
 }

@@ -62,7 +62,8 @@ interface ResponseDetails extends Details {
   body: unknown;
 }
 
-abstract class ErrorWithResponse extends KibanaError {
+/** The base class of every error that has a response. */
+export abstract class ErrorWithResponse extends KibanaError {
   readonly statusCode: number;
   /** The response's body: parsed if it is JSON, otherwise text. Credentials are masked. */
   readonly body: unknown;

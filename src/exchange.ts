@@ -36,7 +36,7 @@ export interface NoResponse {
 
 /** How much memory the body of a 2xx may take, in bytes. */
 const bodyLimit = 64 * 1024 * 1024;
-/** The same for any other status. */
+/** How much memory any other body may take, in bytes. */
 export const errorBodyLimit = 1024 * 1024;
 /** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
@@ -55,34 +55,34 @@ export function exchange(
     if (signal) setMaxListeners(0, signal);
     const chunks: Buffer[] = [];
     let size = 0;
-    let ended = false;
+    let isOver = false;
     let controller: Dispatcher.DispatchController | undefined;
     let head: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
 
-    const end = () => {
-      ended = true;
+    const cleanUp = () => {
+      isOver = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     };
-    const stop = () => {
-      end();
-      controller?.abort(new Error("The call has ended."));
+    const cancel = () => {
+      cleanUp();
+      controller?.abort(new Error("The call has isOver."));
     };
     const fail = (error: unknown) => {
       resolve({ error, sent: controller !== undefined });
-      stop();
+      cancel();
     };
     const onAbort = () => {
       reject(signal?.reason);
-      stop();
+      cancel();
     };
-    const timer = setTimeout(fail, timeout, undefined);
+    const timer = setTimeout(() => fail(undefined), timeout);
     signal?.addEventListener("abort", onAbort);
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {
         controller = started;
-        if (ended) stop();
+        if (isOver) cancel();
       },
       onResponseStart(_, statusCode, headers, statusText = "") {
         head = { statusCode, statusText, headers };
@@ -92,11 +92,11 @@ export function exchange(
         chunks.push(chunk);
         if (size <= (head.statusCode < 300 ? bodyLimit : errorBodyLimit)) return;
         resolve({ ...head, text: undefined });
-        stop();
+        cancel();
       },
       onResponseEnd() {
         resolve({ ...head, text: Buffer.concat(chunks).toString() });
-        end();
+        cleanUp();
       },
       onResponseError: (_, error) => fail(error),
     };

@@ -53,7 +53,8 @@ export function responseError(request: HttpRequest, response: Received, fault?: 
 /** For a run that failed although the status is 2xx. */
 export function runError(request: HttpRequest, response: Received, failure: RunFailure) {
   const mask = maskFor(request);
-  // Without the exception's name and the position. The text of a fail_processor_exception is the user's own.
+  // Without the exception's name and the position. (The text of a fail_processor_exception is the user's own.) Some
+  // rows name the exception, so they are tried with it, too.
   const reason = failure.said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...maskedResponse(mask, response),
@@ -61,8 +62,8 @@ export function runError(request: HttpRequest, response: Received, failure: RunF
     outcome: failure.outcome,
   } as const;
   const text = messageOf(request, mask, `the run failed: ${failure.message}`);
-  const run = maskedCopy(mask, { ...fieldsIn(response.body), data: undefined }); // data may be long
-  return new errors.ConnectorExecutionError(text, details, fieldsIn(run));
+  const { connector_id, data: _, ...others } = fieldsIn(response.body); // data may be long
+  return new errors.ConnectorExecutionError(text, details, { ...fieldsIn(maskedCopy(mask, others)), connector_id });
 }
 
 /** For an exchange without a response. `timeout` is its deadline in milliseconds. */
@@ -72,19 +73,20 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const kibanaPort = Number(port || (protocol === "https:" ? 443 : 80));
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
   const { errors: attempts } = fieldsIn(error);
-  const inner = fieldsIn((Array.isArray(attempts) && attempts[0]) || error);
-  const code = error === undefined ? "TIMEOUT" : inner.code;
   const missing = sent ? "complete response" : "connection";
-  const said = error === undefined ? `no ${missing} within ${timeout} ms` : toText(inner.message ?? error);
-  const peer = (inner.port ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
+  const deadline = { code: "TIMEOUT", message: `no ${missing} within ${timeout} ms` };
+  const inner = fieldsIn((Array.isArray(attempts) && attempts[0]) || (error === undefined ? deadline : error));
+  const { code, message = error, address } = inner;
+  const said = toText(message);
+  const listener = (inner.port ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
   const mask = maskFor(request);
   const printed = inspect(error);
   const details = {
     // Dropped if it prints a credential, or has the server's raw bytes in data, as an error of undici's parser.
     cause: "data" in fieldsIn(error) || mask(printed) !== printed ? undefined : error,
-    hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peer}\n${said}`, {
+    hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${listener}\n${said}`, {
       origin,
-      peer: `${inner.address}:${inner.port}`,
+      peer: `${address}:${inner.port}`,
     }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;

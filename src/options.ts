@@ -53,6 +53,7 @@ export function toSettings(options: KibanaClientOptions) {
   const { origin, basePath } = parseNode(node);
   const headers = lowerCaseHeaders(options.headers);
   if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
+  if (dispatcher && typeof dispatcher.dispatch !== "function") refuse("dispatcher: must be of undici 7 or 8.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
     origin,
@@ -72,6 +73,10 @@ export function parseNode(node: string | URL, name = "node"): { origin: string; 
     refuse(`${name}: must be an address that begins with http:// or https://, such as http://localhost:5601.`);
   const { origin, pathname } = new URL(text);
   return { origin, basePath: pathname.replace(/\/+$/, "") };
+}
+
+export function isLoopback(address: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(address).hostname);
 }
 
 export function checkSpace(space: string, name = "space"): string {

@@ -11,13 +11,14 @@ export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | 
 }
 
 /** One call of the API. */
-export interface Call extends Pick<HttpRequest, "method" | "path"> {
+export interface Call {
+  method: HttpRequest["method"];
+  /** Below `/api/actions`, encoded. */
+  path: string;
   /** JSON. */
   body?: string;
-  /** Returns what is wrong with the body of a 2xx. The body of a 204 is undefined. */
-  faultIn(body: unknown): string | undefined;
-  /** Returns why the run failed, although the body is valid. */
-  failureIn?(body: unknown): RunFailure | undefined;
+  /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
+  problemIn(body: unknown): string | RunFailure | undefined;
 }
 
 export class Transport {
@@ -48,10 +49,9 @@ export class Transport {
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
     const received = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
     if (statusCode < 200 || statusCode > 299) throw responseError(request, received);
-    const fault = text === undefined ? "the body is longer than 64 MiB" : call.faultIn(received.body);
-    if (fault !== undefined) throw responseError(request, received, fault);
-    const failure = call.failureIn?.(received.body);
-    if (failure !== undefined) throw runError(request, received, failure);
+    const problem = text === undefined ? "the body is longer than 64 MiB" : call.problemIn(received.body);
+    if (typeof problem === "string") throw responseError(request, received, problem);
+    if (problem !== undefined) throw runError(request, received, problem);
     return { body: received.body as Body, statusCode, headers: response.headers };
   }
 }

@@ -1,4 +1,4 @@
-// Values as JSON that loses nothing, and any value as text for a message.
+// Values: as JSON that loses nothing, as text for a message, and refused.
 import { ConfigurationError, SerializationError } from "./errors.ts";
 
 /**
@@ -79,10 +79,10 @@ export function fieldsIn(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {};
 }
 
-/** Parses JSON text. Anything that is not JSON is returned unchanged. */
+/** Parses JSON text. Anything else is returned unchanged. */
 export function parseJson(value: unknown): unknown {
   try {
-    return JSON.parse(value as string);
+    return typeof value === "string" ? JSON.parse(value) : value;
   } catch {
     return value;
   }

@@ -15,7 +15,7 @@ const run = { connector_id: "c1", status: "ok", data: written };
 it("the package exports exactly these names", () => {
   const names = `
     AuthenticationError AuthorizationError BadRequestError ConfigurationError ConflictError ConnectionError
-    ConnectorExecutionError DeserializationError KibanaClient KibanaError NotFoundError NotReadyError
+    ConnectorExecutionError DeserializationError ErrorWithResponse KibanaClient KibanaError NotFoundError NotReadyError
     PayloadTooLargeError ResponseError SerializationError TimeoutError TooManyRequestsError writtenDocuments`;
   assert.deepEqual(Object.keys(library).sort(), names.trim().split(/\s+/));
 });
@@ -194,6 +194,7 @@ describe("an option that is wrong is refused, without repeating an address or a 
     "space:": ["", "Sales", "a/b", 5, ["ops"], null].map((space) => ({ node, space })),
     "requestTimeout:": timeouts.map((requestTimeout) => ({ node, requestTimeout })),
     "tls:": [...["ca.crt", null, []].map((tls) => ({ node, tls })), { node, tls: {}, dispatcher: new Agent() }],
+    "dispatcher:": [{ node, dispatcher: {} }],
     "tls.ca:": ["ca.crt", ["hunter2"]].map((ca) => ({ node, tls: { ca } })),
     "tls.cert:": [{ node, tls: { cert: "client.crt", key: "client.key" } }],
     "tls.key:": [{ node, tls: { key: "client.key" } }],
