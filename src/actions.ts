@@ -6,7 +6,7 @@ import type { Call, Transport } from "./transport.ts";
 import { fieldsIn, isRecord, refuse, serialize, toText } from "./values.ts";
 
 /** Any id of a connector type. Editors complete the known ones. */
-type KnownType = keyof types.ConnectorTypes | (string & {});
+type TypeId = keyof types.ConnectorTypes | (string & {});
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -31,10 +31,10 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<Type extends KnownType>(request: types.CreateRequest<Type>, options?: RequestOptions) {
+  async create<Type extends TypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    const call: Call = { method: "POST", path, body: serialize(connector), problemIn: connectorProblem(id) };
+    const call: Call = { method: "POST", path, id, body: serialize(connector), problemIn: connectorProblem(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -45,7 +45,7 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = requireObject(request);
-    const call: Call = { method: "GET", path: connectorPath(id), problemIn: connectorProblem(id) };
+    const call: Call = { method: "GET", path: connectorPath(id), id, problemIn: connectorProblem(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -69,7 +69,7 @@ export class Actions {
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
     const path = connectorPath(id);
-    const call: Call = { method: "PUT", path, body: serialize(connector), problemIn: connectorProblem(id) };
+    const call: Call = { method: "PUT", path, id, body: serialize(connector), problemIn: connectorProblem(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -82,7 +82,7 @@ export class Actions {
   async delete(request: { id: string }, options?: RequestOptions) {
     const { id } = requireObject(request);
     const problemIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: connectorPath(id), problemIn };
+    const call: Call = { method: "DELETE", path: connectorPath(id), id, problemIn };
     return this.#transport.send<undefined>(call, options);
   }
 
@@ -107,7 +107,7 @@ export class Actions {
     const count = countDocuments(params);
     const problemIn = (run: unknown) =>
       fieldProblem(run, "connector_id", id) ?? fieldProblem(run, "status") ?? runFailure(fieldsIn(run), count);
-    const call: Call = { method: "POST", path, body, problemIn };
+    const call: Call = { method: "POST", path, id, body, problemIn };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 

@@ -23,7 +23,7 @@ export class KibanaClient {
   readonly actions: Actions;
   /** Kibana's address with base path and space, without a slash at the end. Use it to build links. */
   readonly url: string;
-  /** What `space()` passes on: the address, the headers with the credentials, and this client's connections. */
+  /** The options for clients of `space()`. Our connections are their `dispatcher`, so that they do not close them. */
   readonly #shared: KibanaClientOptions & { dispatcher: Connections };
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */

@@ -59,8 +59,8 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
   const node = found.kibana ? addressOf(found.kibana) : "http://localhost:5601";
   const elasticsearch = found.elasticsearch && { node: addressOf(found.elasticsearch), ...auth };
   const space = environment.KIBANA_SPACE ?? file.KIBANA_SPACE;
-  for (const address of new Set([node, elasticsearch?.node ?? node]))
-    if (auth && address.startsWith("http:") && !isLoopback(address))
+  for (const address of new Set([node, elasticsearch?.node]))
+    if (auth && address?.startsWith("http:") && !isLoopback(address))
       warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
   return {
     kibana: { node, ...auth, ...(space && { space: checkSpace(space.value, space.name) }) },
@@ -85,7 +85,8 @@ function ownAuth(environment: Variables, file: Variables): Found["auth"] {
   if (key) return apiKeyOf(key);
   if (!username && !password) return undefined;
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
-  if (!password) refuse(`KIBANA_PASSWORD: empty, but ${username.name} is set. In .env, quote a value with #.`);
+  if (!password)
+    refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value with #.`);
   const otherHalf = source === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
   if (otherHalf)
     refuse(`${otherHalf.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
@@ -97,8 +98,8 @@ function startLocal(dirVariable: Variable | undefined, cwd: string, warnings: st
   const folder = dirVariable ? resolve(cwd, dirVariable.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return undefined;
   if (dirVariable && !existsSync(join(folder, ".env"))) refuse(`${dirVariable.name}: there is no .env in ${folder}.`);
-  const files = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
-  const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...files[0], ...files[1] };
+  const [file, override] = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
+  const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...file, ...override };
   if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL) {
     warnings.push(`${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.`);
     return undefined;

@@ -3,7 +3,7 @@
 /**
  * What is known about the request after it failed.
  *
- * - `"not-applied"`: the server certainly did nothing. Correct the cause and send the request again.
+ * - `"not-applied"`: the server did nothing. Correct the cause and send the request again.
  * - `"unknown"`: the server may have carried out the request. Check before you repeat a write.
  */
 export type Outcome = "not-applied" | "unknown";

@@ -36,7 +36,7 @@ export interface NoResponse {
 
 /** How much memory the body of a 2xx may take, in bytes. */
 const bodyLimit = 64 * 1024 * 1024;
-/** How much memory any other body may take, in bytes. */
+/** How much memory any other body may take, in bytes, and how long a body may be that an error shows. */
 export const errorBodyLimit = 1024 * 1024;
 /** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
@@ -66,7 +66,7 @@ export function exchange(
     };
     const cancel = () => {
       cleanUp();
-      controller?.abort(new Error("The call has isOver."));
+      controller?.abort(new Error("The call is over."));
     };
     const fail = (error: unknown) => {
       resolve({ error, sent: controller !== undefined });
@@ -98,7 +98,7 @@ export function exchange(
         resolve({ ...head, text: Buffer.concat(chunks).toString() });
         cleanUp();
       },
-      onResponseError: (_, error) => fail(error),
+      onResponseError: (_, error) => fail(error ?? new Error("The dispatcher gave no reason.")),
     };
     const { origin, path, method, headers, body } = request;
     try {

@@ -17,6 +17,9 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   503: errors.NotReadyError,
 };
 
+/** A request, and the id of its connector. */
+type ApiRequest = HttpRequest & { id?: string | undefined };
+
 interface Received extends HttpResponse {
   /** Parsed, or text if it is not JSON. */
   body: unknown;
@@ -27,7 +30,7 @@ const startingMessage =
   /^(Kibana server is not ready yet|License is not available|License information could not|Authentication sub-system)/;
 
 /** For a response that is not valid. `fault` says what is wrong with the body of a 2xx. */
-export function responseError(request: HttpRequest, response: Received, fault?: string) {
+export function responseError(request: ApiRequest, response: Received, fault?: string) {
   const { statusCode, statusText, headers } = response;
   const mask = maskFor(request);
   const said = serverMessage(response);
@@ -62,7 +65,7 @@ export function runError(request: HttpRequest, response: Received, failure: RunF
     outcome: failure.outcome,
   } as const;
   const text = messageOf(request, mask, `the run failed: ${failure.message}`);
-  const { connector_id, data: _, ...others } = fieldsIn(response.body); // data may be long
+  const { connector_id, data: _, ...others } = fieldsIn(response.body); // data may be long, the id is that of the call
   return new errors.ConnectorExecutionError(text, details, { ...fieldsIn(maskedCopy(mask, others)), connector_id });
 }
 
@@ -72,10 +75,9 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const { origin, protocol, port } = new URL(request.origin);
   const kibanaPort = Number(port || (protocol === "https:" ? 443 : 80));
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
-  const { errors: attempts } = fieldsIn(error);
   const missing = sent ? "complete response" : "connection";
   const deadline = { code: "TIMEOUT", message: `no ${missing} within ${timeout} ms` };
-  const inner = fieldsIn((Array.isArray(attempts) && attempts[0]) || (error === undefined ? deadline : error));
+  const inner = fieldsIn(error instanceof AggregateError ? error.errors[0] : (error ?? deadline));
   const { code, message = error, address } = inner;
   const said = toText(message);
   const listener = (inner.port ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
@@ -97,10 +99,9 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
 }
 
 /** What kind of response it is. */
-function kindOf({ statusCode, headers, body }: Received, said: string, { path }: HttpRequest) {
+function kindOf({ statusCode, headers, body }: Received, said: string, { id }: ApiRequest) {
   if (statusCode === 503 && startingMessage.test(said)) return "starting";
   if (isRecord(body) && body.statusCode === statusCode) {
-    const id = decodeURIComponent(/\/connector\/([^/]+)(\/_execute)?$/.exec(path)?.[1] ?? "");
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
     return statusCode === 404 && isMissing ? "no-connector" : "Kibana";
   }

@@ -2,8 +2,8 @@
 
 /**
  * The facts about a failure are two lines: the situation, then what the other side said. The first row that matches
- * them gives the hint, so special rows stand above general ones. Each pattern is anchored, so that an id or a value
- * inside a message cannot choose a hint.
+ * them gives the hint, so special rows stand above general ones. Each pattern begins with `^`, so that an id or a
+ * value inside a message cannot choose a hint.
  */
 type Hints = ReadonlyArray<readonly [facts: RegExp, hint: string]>;
 
@@ -49,8 +49,8 @@ export const responseHints: Hints = [
   [/^403 .*\nUnauthorized to /, 'Missing privilege: "Actions and Connectors: All" in space "{space}".'],
   [/^40[03] .*\n[Aa]ction type /, "This Kibana, its licence or kibana.yml excludes it. See actions.listTypes()."],
   [/^400 .*\n(Predefined IDs|\[request params\.id)/, "crypto.randomUUID() makes an id that every version accepts."],
-  [/^400 .*\n(This .* in a p|P)reconfigured/, "kibana.yml defines it: you can run it, but not change it."],
-  [/^400 .*\n(Execution of s|S)ystem action/, "It belongs to Kibana: this API can neither change nor run it."],
+  [/^400 .*\n(This .* in a )?[Pp]reconfigured/, "kibana.yml defines it: you can run it, but not change it."],
+  [/^400 .*\n(Execution of )?[Ss]ystem action/, "It belongs to Kibana: this API can neither change nor run it."],
   [/^400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/^400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
   [/^404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
@@ -88,5 +88,5 @@ export const runHints: Hints = [
 /** `values` replace `{name}` in the hint. */
 export function findHint(hints: Hints, facts: string, values: Readonly<Record<string, unknown>> = {}) {
   const hint = hints.find(([pattern]) => pattern.test(facts))?.[1];
-  return hint?.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(values[name] ?? placeholder));
+  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
 }

@@ -58,7 +58,7 @@ export function toSettings(options: KibanaClientOptions) {
   return {
     origin,
     prefix: space === undefined ? basePath : `${basePath}/s/${checkSpace(space)}`,
-    headers: auth === undefined ? headers : { ...headers, authorization: encodeAuth(auth) },
+    headers: { ...headers, ...(auth !== undefined && { authorization: encodeAuth(auth) }), "kbn-xsrf": "true" },
     requestTimeout: checkTimeout(requestTimeout),
     tls: checkTls(tls),
     dispatcher,

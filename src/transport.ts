@@ -15,6 +15,8 @@ export interface Call {
   method: HttpRequest["method"];
   /** Below `/api/actions`, encoded. */
   path: string;
+  /** The connector's id, if the path has one. */
+  id?: string | undefined;
   /** JSON. */
   body?: string;
   /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
@@ -23,27 +25,25 @@ export interface Call {
 
 export class Transport {
   readonly #settings: Settings;
-  readonly #dispatcher: DispatcherLike;
+  readonly #connections: DispatcherLike;
   /** Built once per client, because merging headers for each call is slow. */
-  readonly #headers: Record<string, string>;
   readonly #jsonHeaders: Record<string, string>;
 
-  constructor(settings: Settings, dispatcher: DispatcherLike) {
+  constructor(settings: Settings, connections: DispatcherLike) {
     this.#settings = settings;
-    this.#dispatcher = dispatcher;
-    this.#headers = { ...settings.headers, "kbn-xsrf": "true" };
-    this.#jsonHeaders = { ...this.#headers, "content-type": "application/json" };
+    this.#connections = connections;
+    this.#jsonHeaders = { ...settings.headers, "content-type": "application/json" };
   }
 
   async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const { method, path, body = null } = call;
+    const { method, path, id, body = null } = call;
     const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.requestTimeout);
     const signal = checkSignal(options?.signal);
-    const ownHeaders = body === null ? this.#headers : this.#jsonHeaders;
+    const ownHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
     const headers = options?.headers ? { ...ownHeaders, ...lowerCaseHeaders(options.headers) } : ownHeaders;
-    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body };
-    const response = await exchange(this.#dispatcher, request, timeout, signal);
+    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, id };
+    const response = await exchange(this.#connections, request, timeout, signal);
     if ("error" in response) throw noResponseError(request, response, timeout);
     const { statusCode, text } = response;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
