@@ -65,11 +65,14 @@ const without = (names: string) => startLocal.replace(new RegExp(`^(${names}).*\
 describe("the configuration is", () => {
   const both = { KIBANA_URL: "https://k.example/kbn/", ELASTICSEARCH_URL: "https://e.example/es/" };
   const files = "KIBANA_URL=http://localhost:2\nKIBANA_SPACE=ops\nELASTICSEARCH_URL=http://localhost:3";
+  const foreign = { XKIBANA_URL: "'x'", KIBANA_URLX: "'x'", XES_LOCAL_URL: "'x'", ES_LOCAL_URLX: "'x'" };
   const forms = ["id:hunter2", ` ApiKey ${btoa("id:hunter2")}\t`, '{"id":"id","name":"n","api_key":"hunter2"}'];
+  const byKey = ":5601 id:hunter2 env";
   const [user, password] = [{ KIBANA_USERNAME: "amy" }, { KIBANA_PASSWORD: "hunter2" }];
   const configurations: [what: string, given: Given, config: string][] = [
     ["localhost:5601 if nothing is set", {}, ":5601"],
-    ["no concern of a quoted variable of another program", { env: { ELASTICSEARCH_PASSWORD: "'x'" } }, ":5601"],
+    ["no concern of quoted variables of other programs", { env: foreign }, ":5601"],
+    ["a value with quotes in it", { env: { KIBANA_USERNAME: 'a"b"', KIBANA_PASSWORD: "'c'd" } }, `:5601 a"b":'c'd env`],
     ["the environment before .env", { env: { KIBANA_URL: "http://localhost:1" }, own: files }, ":1 ops :3"],
     [".env for what is blank", { env: { KIBANA_URL: " ", KIBANA_SPACE: "" }, own: files }, ":2 ops :3"],
     ["one pair for both", { env: { ...pair, ...both } }, "https://k.example/kbn https://e.example/es amy:hunter2 env"],
@@ -81,11 +84,7 @@ describe("the configuration is", () => {
     ["a password beside a user of .env", { env: password, own: "KIBANA_USERNAME=amy" }, ":5601 amy:hunter2 env"],
     ["a user beside a password of .env", { env: user, own: "KIBANA_PASSWORD=hunter2" }, ":5601 amy:hunter2 .env"],
     ["a # in quotes", { env: user, own: "KIBANA_PASSWORD='a=b#c \"d'" }, ':5601 amy:a=b#c "d .env'],
-    ...forms.map((KIBANA_API_KEY): [string, Given, string] => [
-      `the key of ${KIBANA_API_KEY}`,
-      { env: { KIBANA_API_KEY } },
-      ":5601 id:hunter2 env",
-    ]),
+    ...forms.map((form): [string, Given, string] => [`the key of ${form}`, { env: { KIBANA_API_KEY: form } }, byKey]),
     ...[key, pair, { KIBANA_URL: "http://localhost:1" }, { ELASTICSEARCH_URL: "http://localhost:2" }].map(
       (env, row): [string, Given, string] => [
         `without start-local, which is not even read, if the environment has ${Object.keys(env)}`,
@@ -169,7 +168,7 @@ describe("a value is refused with its variable and its place, and without a secr
     ["a space's name", { env: { KIBANA_SPACE: "My Space" } }, /^KIBANA_SPACE \(environment variables\): .*My Space/],
     ["a key of no form", { env: { KIBANA_API_KEY: "hunter2!" } }, /^KIBANA_API_KEY \(env.*\): is no API key/],
     ["a key of start-local's", { local: `${startLocal}ES_LOCAL_API_KEY=hunter2!` }, /^ES_LOCAL_API_KEY \(elastic-/],
-    ["a value in quotes", { env: { KIBANA_API_KEY: '"hunter2"' } }, /^KIBANA_API_KEY \(env.*\): is quoted/],
+    ["a value in quotes", { env: { KIBANA_API_KEY: ' "hunter2" ' } }, /^KIBANA_API_KEY \(env.*\): is quoted/],
     ["one in two pairs of quotes", { own: `KIBANA_PASSWORD="'hunter2'"` }, /^KIBANA_PASSWORD \(\.env\): is quoted/],
     ["a user without a password", { env: { KIBANA_USERNAME: "u" } }, /^KIBANA_PASSWORD: .*_USERNAME \(env.*\) is set/],
     ["a password after #", { own: "KIBANA_USERNAME=u\nKIBANA_PASSWORD=#hunter2" }, /^KIBANA_PASSWORD: .*quote .*#/],

@@ -97,6 +97,7 @@ describe("a document is refused with the path of what JSON would lose, and nothi
 
 describe("a document is sent:", () => {
   const shared = { a: 1 };
+  const nothing = Object.assign(Object.create({ toJSON: () => null }), { x: 1 });
   const accepted: [what: string, document: object, json: string][] = [
     ["text, numbers, booleans and null", { a: "ż", b: 1.5, c: true, d: null }, '{"a":"ż","b":1.5,"c":true,"d":null}'],
     ["objects and arrays, also empty ones", { a: [{ b: [[], {}] }] }, '{"a":[{"b":[[],{}]}]}'],
@@ -106,6 +107,7 @@ describe("a document is sent:", () => {
     ["what a toJSON gives", { a: { toJSON: () => ["j"] } }, '{"a":["j"]}'],
     ["what the toJSON of a class gives, as the document", new URL("http://a/") as object, '"http://a/"'],
     ["a toJSON that gives the object itself", { a: new Self() }, '{"a":{"b":1}}'],
+    ["what a toJSON gives, whose own is not called", { a: { toJSON: () => nothing } }, '{"a":{"x":1}}'],
     ["a toJSON that is no function", { a: { toJSON: 5 } }, '{"a":{"toJSON":5}}'],
     ["an Error with a toJSON", { a: Object.assign(new Error("m"), { toJSON: () => "m" }) }, '{"a":"m"}'],
     ["an instance of a class with fields", { a: new Point() }, '{"a":{"x":1,"y":[2]}}'],

@@ -335,6 +335,7 @@ for (const body of ["null", "1 < 2", '{"message":{"toString":1}}', '{"__proto__"
 
 it("a message of anything that a dispatcher throws is that of a ConnectionError", async () => {
   for (const cause of ["a text", null, { toString: 1 }]) assert.equal((await breakOff(cause)).name, "ConnectionError");
+  assert.match((await breakOff({ a: 1n })).message, /-> a value that JSON cannot represent$/);
   assert.match((await breakOff(new AggregateError([new Error("one"), new Error("two")], ""))).message, /-> one$/);
 });
 
