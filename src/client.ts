@@ -23,15 +23,18 @@ export class KibanaClient {
   readonly actions: Actions;
   /** Kibana's address with base path and space, without a slash at the end. Use it to build links. */
   readonly url: string;
-  /** The options for clients of `space()`. Our connections are their `dispatcher`, so that they do not close them. */
-  readonly #shared: KibanaClientOptions & { dispatcher: Connections };
+  readonly #connections: Connections;
+  /** The options for clients of `space()`. The headers have the credentials. */
+  readonly #shared: KibanaClientOptions;
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const settings = toSettings(options);
     const { headers, requestTimeout } = settings;
-    this.#shared = { node: String(options.node), headers, requestTimeout, dispatcher: new Connections(settings) };
-    this.actions = new Actions(new Transport(settings, this.#shared.dispatcher));
+    this.#connections = new Connections(settings);
+    // As somebody else's dispatcher, the connections are not closed by the client of a space.
+    this.#shared = { node: String(options.node), headers, requestTimeout, dispatcher: this.#connections };
+    this.actions = new Actions(new Transport(settings, this.#connections));
     this.url = settings.origin + settings.prefix;
   }
 
@@ -54,7 +57,7 @@ export class KibanaClient {
    * of its parent either.
    */
   close(): Promise<void> {
-    return this.#shared.dispatcher.close();
+    return this.#connections.close();
   }
 
   /** Does what {@link close} does, for `await using`. */

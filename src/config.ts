@@ -22,16 +22,18 @@ export interface Config {
 /** A variable that is set: its value, the place where it is set, and its name in messages. */
 type Variable = Readonly<Record<"value" | "from" | "name", string>>;
 
-const ownNames = /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE)|ELASTICSEARCH_URL)$/;
-const startLocalNames = /^((KIBANA|ES)_LOCAL_(URL|PORT)|ES_LOCAL_(DIR|API_KEY|PASSWORD))$/;
+/** The variables that are read from the environment and from `.env`, and those from start-local's files. */
+const ownNames = /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE)|ELASTICSEARCH_URL|ES_LOCAL_DIR)$/;
+const localNames = /^((KIBANA|ES)_LOCAL_(URL|PORT)|ES_LOCAL_(API_KEY|PASSWORD))$/;
 
 type Variables = Readonly<Record<string, Variable | undefined>>;
 type Env = Readonly<Record<string, string | undefined>>;
 
 interface Found {
-  kibana?: Variable | undefined;
-  elasticsearch?: Variable | undefined;
+  kibana?: string | undefined;
+  elasticsearch?: string | undefined;
   auth?: { value: Auth; from: string } | undefined;
+  warning?: string;
 }
 
 /**
@@ -51,64 +53,61 @@ interface Found {
  * @throws {ConfigurationError} a value is wrong or missing; the message names its variable and where it is set
  */
 export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Env; cwd?: string } = {}): Config {
-  const environment = variablesOf("environment variables", env);
-  const file = readVariables(cwd, ".env");
-  const warnings: string[] = [];
-  const found = ownSettings(environment, file) ?? startLocal(environment.ES_LOCAL_DIR, cwd, warnings) ?? {};
+  const environment = variablesOf("environment variables", env, ownNames);
+  const dotEnv = readVariables(cwd, ".env", ownNames);
+  const found = ownSettings(environment, dotEnv) ?? startLocal(environment.ES_LOCAL_DIR, cwd);
+  const { kibana: node = "http://localhost:5601", elasticsearch, warning } = found;
+  const warnings = warning ? [warning] : [];
   const auth = found.auth && { auth: found.auth.value };
-  const node = found.kibana ? addressOf(found.kibana) : "http://localhost:5601";
-  const elasticsearch = found.elasticsearch && { node: addressOf(found.elasticsearch), ...auth };
-  const space = environment.KIBANA_SPACE ?? file.KIBANA_SPACE;
-  for (const address of new Set([node, elasticsearch?.node]))
+  const space = environment.KIBANA_SPACE ?? dotEnv.KIBANA_SPACE;
+  for (const address of new Set([node, elasticsearch]))
     if (auth && address?.startsWith("http:") && !isLoopback(address))
       warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
   return {
     kibana: { node, ...auth, ...(space && { space: checkSpace(space.value, space.name) }) },
-    ...(elasticsearch && { elasticsearch }),
+    ...(elasticsearch && { elasticsearch: { node: elasticsearch, ...auth } }),
     ...(found.auth && { credentialsFrom: found.auth.from }),
     warnings,
   };
 }
 
 /** Undefined if none of our own variables is set. */
-function ownSettings(environment: Variables, file: Variables): Found | undefined {
-  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch }: Variables = { ...file, ...environment };
-  const auth = ownAuth(environment, file);
-  return kibana || elasticsearch || auth ? { kibana, elasticsearch, auth } : undefined;
+function ownSettings(environment: Variables, dotEnv: Variables): Found | undefined {
+  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch }: Variables = { ...dotEnv, ...environment };
+  const auth = ownAuth(environment, dotEnv);
+  if (!kibana && !elasticsearch && !auth) return undefined;
+  return { kibana: kibana && addressOf(kibana), elasticsearch: elasticsearch && addressOf(elasticsearch), auth };
 }
 
-function ownAuth(environment: Variables, file: Variables): Found["auth"] {
-  // The first place with complete credentials provides them. Otherwise, a half of each place may make a whole.
+function ownAuth(environment: Variables, dotEnv: Variables): Found["auth"] {
+  // The first place with complete credentials provides them. If neither has, a user and a password are combined.
   const isComplete = (place: Variables) => place.KIBANA_API_KEY || (place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
-  const source = [environment, file].find(isComplete) ?? { ...file, ...environment };
+  const source = [environment, dotEnv].find(isComplete) ?? { ...dotEnv, ...environment };
   const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = source;
-  if (key) return apiKeyOf(key);
+  if (key) return apiKeyAuth(key);
   if (!username && !password) return undefined;
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
     refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value with #.`);
-  const otherHalf = source === file && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
-  if (otherHalf)
-    refuse(`${otherHalf.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
-  return userOf(username.value, password);
+  const stray = source === dotEnv && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
+  if (stray) refuse(`${stray.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
+  return passwordAuth(username.value, password);
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function startLocal(dirVariable: Variable | undefined, cwd: string, warnings: string[]): Found | undefined {
+function startLocal(dirVariable: Variable | undefined, cwd: string): Found {
   const folder = dirVariable ? resolve(cwd, dirVariable.value) : findStartLocalFolder(resolve(cwd));
-  if (folder === undefined) return undefined;
+  if (folder === undefined) return {};
   if (dirVariable && !existsSync(join(folder, ".env"))) refuse(`${dirVariable.name}: there is no .env in ${folder}.`);
-  const [file, override] = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name)));
+  const [file, override] = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name), localNames));
   const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...file, ...override };
-  if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL) {
-    warnings.push(`${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.`);
-    return undefined;
-  }
-  if (!key && !password) warnings.push(`${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`);
+  if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL)
+    return { warning: `${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.` };
   return {
+    ...(!key && !password && { warning: `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.` }),
     kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
     elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
-    auth: key ? apiKeyOf(key) : password && userOf("elastic", password),
+    auth: key ? apiKeyAuth(key) : password && passwordAuth("elastic", password),
   };
 }
 
@@ -120,34 +119,35 @@ function findStartLocalFolder(folder: string): string | undefined {
 }
 
 /** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
-function localAddress(variables: Variables, prefix: string, usualPort: string): Variable {
-  const port = variables[`${prefix}_PORT`] ?? { name: prefix, from: prefix, value: usualPort };
-  const url = variables[`${prefix}_URL`] ?? { ...port, value: `http://localhost:${port.value}` };
-  const address = { ...url, value: url.value.replaceAll(`\${${prefix}_PORT}`, port.value) };
-  if (isLoopback(addressOf(address))) return address;
-  refuse(`${address.name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
+function localAddress(variables: Variables, prefix: string, usualPort: string): string {
+  const { [`${prefix}_URL`]: url, [`${prefix}_PORT`]: port } = variables;
+  const name = (url ?? port)?.name ?? prefix;
+  const value = url?.value ?? `http://localhost:\${${prefix}_PORT}`;
+  const address = addressOf({ name, value: value.replaceAll(`\${${prefix}_PORT}`, port?.value ?? usualPort) });
+  if (isLoopback(address)) return address;
+  refuse(`${name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
 
-function apiKeyOf({ value, name, from }: Variable): Found["auth"] {
+function apiKeyAuth({ value, name, from }: Variable): Found["auth"] {
   return { value: { apiKey: encodeApiKey(value, name) }, from };
 }
 
-function userOf(username: string, { value, from }: Variable): Found["auth"] {
+function passwordAuth(username: string, { value, from }: Variable): Found["auth"] {
   return { value: { username, password: value }, from };
 }
 
-function readVariables(cwd: string, file: string): Variables {
+function readVariables(cwd: string, file: string, names: RegExp): Variables {
   const path = resolve(cwd, file);
   const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
   if (/[\0\uFFFD]/.test(text)) refuse(`${path}: is not UTF-8 (old PowerShells write UTF-16). Save it as UTF-8.`);
-  return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text));
+  return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text), names);
 }
 
-/** The variables that this package knows and that are not blank. */
-function variablesOf(from: string, values: Env): Variables {
+/** The variables with these names that are not blank. */
+function variablesOf(from: string, values: Env, names: RegExp): Variables {
   const variables: Record<string, Variable> = {};
   for (const [key, value] of Object.entries(values))
-    if ((ownNames.test(key) || startLocalNames.test(key)) && value?.trim()) {
+    if (names.test(key) && value?.trim()) {
       const name = `${key} (${from})`;
       if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
       variables[key] = { name, from, value };
@@ -155,7 +155,7 @@ function variablesOf(from: string, values: Env): Variables {
   return variables;
 }
 
-function addressOf({ value, name }: Variable): string {
+function addressOf({ value, name }: Pick<Variable, "value" | "name">): string {
   const { origin, basePath } = parseNode(value, name);
   return origin + basePath;
 }

@@ -14,13 +14,13 @@
  */
 export interface ConnectorTypes {
   /** Index: writes documents into Elasticsearch with the caller's own privileges. Licence: basic. */
-  ".index": { config: IndexConfig; secrets: Nothing; params: IndexParams; data: IndexData };
+  ".index": { config: IndexConfig; secrets: EmptyObject; params: IndexParams; data: IndexData };
   /** Server log: writes a line into Kibana's log. Licence: basic. */
-  ".server-log": { config: Nothing; secrets: Nothing; params: ServerLogParams; data: unknown };
+  ".server-log": { config: EmptyObject; secrets: EmptyObject; params: ServerLogParams; data: unknown };
 }
 
 /** `{}` */
-type Nothing = Record<string, never>;
+type EmptyObject = Record<string, never>;
 
 /** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
 export interface IndexConfig {

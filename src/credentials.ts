@@ -57,8 +57,8 @@ export function maskFor({ headers, body }: HttpRequest): Mask {
   const authorization = headers.authorization?.trim() ?? "";
   const token = authorization.replace(/^\S+\s+/, "");
   const password = decodeBase64(token).replace(/^[^:]*:/, "");
-  const { secrets: ownSecrets } = fieldsIn(parseJson(body));
-  const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(ownSecrets)];
+  const { secrets: connectorSecrets } = fieldsIn(parseJson(body));
+  const secrets = [authorization, token, decodeBase64(token), password, ...stringsIn(connectorSecrets)];
   const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
   const forms = secrets
     .flatMap((secret) => [secret, toLine(secret), inJson(secret), inJson(inJson(secret))])

@@ -28,7 +28,7 @@ export interface HttpResponse {
 
 /** Why no response arrived. */
 export interface NoResponse {
-  /** Undefined if the deadline passed. */
+  /** What undici reported. If the deadline passed, `{ code: "TIMEOUT", message }`. */
   error: unknown;
   /** Whether the request may have reached the server. */
   sent: boolean;
@@ -36,7 +36,7 @@ export interface NoResponse {
 
 /** How much memory the body of a 2xx may take, in bytes. */
 const bodyLimit = 64 * 1024 * 1024;
-/** How much memory any other body may take, in bytes, and how long a body may be that an error shows. */
+/** The limit for any other body, and for a body that an error shows. */
 export const errorBodyLimit = 1024 * 1024;
 /** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
@@ -76,7 +76,11 @@ export function exchange(
       reject(signal?.reason);
       cancel();
     };
-    const timer = setTimeout(() => fail(undefined), timeout);
+    const onTimeout = () => {
+      const missing = controller ? "complete response" : "connection";
+      fail({ code: "TIMEOUT", message: `no ${missing} within ${timeout} ms` });
+    };
+    const timer = setTimeout(onTimeout, timeout);
     signal?.addEventListener("abort", onAbort);
 
     const handler: Dispatcher.DispatchHandler = {

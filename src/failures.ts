@@ -20,7 +20,7 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
 /** A request, and the id of its connector. */
 type ApiRequest = HttpRequest & { id?: string | undefined };
 
-interface Received extends HttpResponse {
+interface ParsedResponse extends HttpResponse {
   /** Parsed, or text if it is not JSON. */
   body: unknown;
 }
@@ -29,8 +29,8 @@ interface Received extends HttpResponse {
 const startingMessage =
   /^(Kibana server is not ready yet|License is not available|License information could not|Authentication sub-system)/;
 
-/** For a response that is not valid. `fault` says what is wrong with the body of a 2xx. */
-export function responseError(request: ApiRequest, response: Received, fault?: string) {
+/** For a response that is not valid. `problem` says what is wrong with the body of a 2xx. */
+export function responseError(request: ApiRequest, response: ParsedResponse, problem?: string) {
   const { statusCode, statusText, headers } = response;
   const mask = maskFor(request);
   const said = serverMessage(response);
@@ -46,15 +46,15 @@ export function responseError(request: ApiRequest, response: Received, fault?: s
     }),
     outcome: isRefused || kind === "starting" ? "not-applied" : "unknown",
   } as const;
-  const text = [`${statusCode} ${statusText}`.trim(), fault, said].filter(Boolean).join(": ");
+  const text = [`${statusCode} ${statusText}`.trim(), problem, said].filter(Boolean).join(": ");
   const message = messageOf(request, mask, text);
-  if (fault !== undefined) return new errors.DeserializationError(message, details);
+  if (problem !== undefined) return new errors.DeserializationError(message, details);
   const ErrorClass = kind === "no-connector" ? errors.NotFoundError : errorByStatus[statusCode];
   return new (ErrorClass ?? errors.ResponseError)(message, details);
 }
 
 /** For a run that failed although the status is 2xx. */
-export function runError(request: HttpRequest, response: Received, failure: RunFailure) {
+export function runError(request: HttpRequest, response: ParsedResponse, failure: RunFailure) {
   const mask = maskFor(request);
   // Without the exception's name and the position. (The text of a fail_processor_exception is the user's own.) Some
   // rows name the exception, so they are tried with it, too.
@@ -65,30 +65,29 @@ export function runError(request: HttpRequest, response: Received, failure: RunF
     outcome: failure.outcome,
   } as const;
   const text = messageOf(request, mask, `the run failed: ${failure.message}`);
-  const { connector_id, data: _, ...others } = fieldsIn(response.body); // data may be long, the id is that of the call
+  // `data` may be long. `connector_id` needs no mask: it is the id of the call.
+  const { connector_id, data: _, ...others } = fieldsIn(response.body);
   return new errors.ConnectorExecutionError(text, details, { ...fieldsIn(maskedCopy(mask, others)), connector_id });
 }
 
-/** For an exchange without a response. `timeout` is its deadline in milliseconds. */
-export function noResponseError(request: HttpRequest, { error, sent }: NoResponse, timeout: number) {
+/** For an exchange without a response. */
+export function noResponseError(request: HttpRequest, { error, sent }: NoResponse) {
   if (error instanceof errors.KibanaError) return error;
   const { origin, protocol, port } = new URL(request.origin);
   const kibanaPort = Number(port || (protocol === "https:" ? 443 : 80));
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
-  const missing = sent ? "complete response" : "connection";
-  const deadline = { code: "TIMEOUT", message: `no ${missing} within ${timeout} ms` };
-  const inner = fieldsIn(error instanceof AggregateError ? error.errors[0] : (error ?? deadline));
-  const { code, message = error, address } = inner;
+  const inner = fieldsIn(error instanceof AggregateError ? error.errors[0] : error);
+  const { code, message = error, address, port: actualPort } = inner;
   const said = toText(message);
-  const listener = (inner.port ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
+  const listener = (actualPort ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
   const mask = maskFor(request);
   const printed = inspect(error);
   const details = {
     // Dropped if it prints a credential, or has the server's raw bytes in data, as an error of undici's parser.
-    cause: "data" in fieldsIn(error) || mask(printed) !== printed ? undefined : error,
+    cause: error instanceof Error && !("data" in error) && mask(printed) === printed ? error : undefined,
     hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${listener}\n${said}`, {
       origin,
-      peer: `${address}:${inner.port}`,
+      peer: `${address}:${actualPort}`,
     }),
     outcome: sent ? "unknown" : "not-applied",
   } as const;
@@ -99,7 +98,7 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
 }
 
 /** What kind of response it is. */
-function kindOf({ statusCode, headers, body }: Received, said: string, { id }: ApiRequest) {
+function kindOf({ statusCode, headers, body }: ParsedResponse, said: string, { id }: ApiRequest) {
   if (statusCode === 503 && startingMessage.test(said)) return "starting";
   if (isRecord(body) && body.statusCode === statusCode) {
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
@@ -112,7 +111,7 @@ function kindOf({ statusCode, headers, body }: Received, said: string, { id }: A
 }
 
 /** Kibana's `message`, Elasticsearch's `error.reason`, or another description of the response. */
-function serverMessage({ headers, text, body }: Received): string {
+function serverMessage({ headers, text, body }: ParsedResponse): string {
   if (text === undefined || body === undefined) return "";
   if (text.length > errorBodyLimit) return "a long body";
   if (/gzip|br|deflate|zstd/.test(String(headers["content-encoding"]))) return "a compressed body";
@@ -130,12 +129,13 @@ function messageOf({ method, path }: HttpRequest, mask: Mask, text: string): str
 }
 
 /** What an error shows of a response, without the credentials of the call. */
-function maskedResponse(mask: Mask, { statusCode, headers, text = "", body }: Received) {
-  const isShown = body !== undefined && text.length <= errorBodyLimit; // copying a longer one could take seconds
-  const shown = { statusCode, headers: maskedCopy(mask, headers) as HttpResponse["headers"] };
-  return { ...shown, body: isShown ? maskedCopy(mask, body) : undefined };
+function maskedResponse(mask: Mask, { statusCode, headers, text = "", body }: ParsedResponse) {
+  const shownHeaders = maskedCopy(mask, headers) as HttpResponse["headers"];
+  // Copying a longer body could take seconds.
+  return { statusCode, headers: shownHeaders, body: text.length > errorBodyLimit ? undefined : maskedCopy(mask, body) };
 }
 
 function maskedCopy(mask: Mask, value: unknown): unknown {
+  if (value === undefined) return undefined;
   return typeof value === "string" ? mask(value) : parseJson(mask(toText(value)));
 }

@@ -51,7 +51,7 @@ export function toSettings(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
   const { origin, basePath } = parseNode(node);
-  const headers = lowerCaseHeaders(options.headers);
+  const headers = checkHeaders(options.headers);
   if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && typeof dispatcher.dispatch !== "function") refuse("dispatcher: must be of undici 7 or 8.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
@@ -98,7 +98,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
 }
 
 /** Names in lower case. undici checks their characters. A `Headers` object would look empty, so it is refused. */
-export function lowerCaseHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+export function checkHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
   if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))
     refuse('headers: must be a plain object of strings, such as { "x-name": "value" }.');

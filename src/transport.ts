@@ -1,7 +1,7 @@
 // One call: headers out; the body, or an error, back.
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
 import { noResponseError, responseError, runError } from "./failures.ts";
-import { checkSignal, checkTimeout, lowerCaseHeaders, type RequestOptions, type Settings } from "./options.ts";
+import { checkHeaders, checkSignal, checkTimeout, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
 import { parseJson } from "./values.ts";
 
@@ -40,11 +40,11 @@ export class Transport {
     const { method, path, id, body = null } = call;
     const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.requestTimeout);
     const signal = checkSignal(options?.signal);
-    const ownHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
-    const headers = options?.headers ? { ...ownHeaders, ...lowerCaseHeaders(options.headers) } : ownHeaders;
+    const clientHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
+    const headers = options?.headers ? { ...clientHeaders, ...checkHeaders(options.headers) } : clientHeaders;
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, id };
     const response = await exchange(this.#connections, request, timeout, signal);
-    if ("error" in response) throw noResponseError(request, response, timeout);
+    if ("error" in response) throw noResponseError(request, response);
     const { statusCode, text } = response;
     // An empty body is valid only with 204; an empty 200 did not come from Kibana.
     const received = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };

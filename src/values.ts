@@ -48,7 +48,7 @@ function lossInArray(array: readonly unknown[]): string | undefined {
   return undefined;
 }
 
-/** Their contents are not in properties, even if an instance has some. */
+/** JSON would lose what they contain, even if an instance also has properties. */
 const classesWithHiddenContents = [Error, Map, Set, Promise, RegExp];
 
 function lossInObject(object: object): string | undefined {
