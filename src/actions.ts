@@ -34,8 +34,7 @@ export class Actions {
   async create<Type extends TypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
     const path = id === undefined ? "/connector" : connectorPath(id);
-    const call: Call = { method: "POST", path, id, body: serialize(connector), problemIn: connectorProblem(id) };
-    return this.#transport.send<types.Connector<Type>>(call, options);
+    return this.#transport.send<types.Connector<Type>>(connectorCall("POST", path, id, connector), options);
   }
 
   /**
@@ -45,8 +44,7 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = requireObject(request);
-    const call: Call = { method: "GET", path: connectorPath(id), id, problemIn: connectorProblem(id) };
-    return this.#transport.send<types.Connector<Type>>(call, options);
+    return this.#transport.send<types.Connector<Type>>(connectorCall("GET", connectorPath(id), id), options);
   }
 
   /**
@@ -68,8 +66,7 @@ export class Actions {
    */
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
     const { id, ...connector } = requireObject(request);
-    const path = connectorPath(id);
-    const call: Call = { method: "PUT", path, id, body: serialize(connector), problemIn: connectorProblem(id) };
+    const call = connectorCall("PUT", connectorPath(id), id, connector);
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -82,7 +79,7 @@ export class Actions {
   async delete(request: { id: string }, options?: RequestOptions) {
     const { id } = requireObject(request);
     const problemIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: connectorPath(id), id, problemIn };
+    const call: Call = { method: "DELETE", path: connectorPath(id), connectorId: id, problemIn };
     return this.#transport.send<undefined>(call, options);
   }
 
@@ -107,7 +104,7 @@ export class Actions {
     const count = countDocuments(params);
     const problemIn = (run: unknown) =>
       fieldProblem(run, "connector_id", id) ?? fieldProblem(run, "status") ?? runFailure(fieldsIn(run), count);
-    const call: Call = { method: "POST", path, id, body, problemIn };
+    const call: Call = { method: "POST", path, connectorId: id, body, problemIn };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
@@ -124,9 +121,9 @@ export class Actions {
   }
 }
 
-function requireObject<Request extends object>(request: Request): Request {
-  if (!isRecord(request)) refuse("The first argument must be an object, such as { id }.");
-  return request;
+function requireObject<Argument extends object>(argument: Argument): Argument {
+  if (!isRecord(argument)) refuse("The first argument must be an object.");
+  return argument;
 }
 
 /** Encoding keeps the id in one path segment. `""`, `.` and `..` are refused, because URLs drop them. */
@@ -136,8 +133,10 @@ function connectorPath(id: string): string {
   refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
-function connectorProblem(id: string | undefined) {
-  return (body: unknown) => fieldProblem(body, "id", id) ?? fieldProblem(body, "connector_type_id");
+/** A call that returns a connector: the one with this id, if given. */
+function connectorCall(method: Call["method"], path: string, id?: string, connector?: object): Call {
+  const problemIn = (body: unknown) => fieldProblem(body, "id", id) ?? fieldProblem(body, "connector_type_id");
+  return { method, path, connectorId: id, problemIn, ...(connector && { body: serialize(connector) }) };
 }
 
 function listProblem(body: unknown): string | undefined {

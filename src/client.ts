@@ -32,7 +32,7 @@ export class KibanaClient {
     const settings = toSettings(options);
     const { headers, requestTimeout } = settings;
     this.#connections = new Connections(settings);
-    // As somebody else's dispatcher, the connections are not closed by the client of a space.
+    // A space's client gets these connections as its dispatcher, so its close() leaves them open.
     this.#shared = { node: String(options.node), headers, requestTimeout, dispatcher: this.#connections };
     this.actions = new Actions(new Transport(settings, this.#connections));
     this.url = settings.origin + settings.prefix;

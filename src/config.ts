@@ -32,7 +32,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 interface Found {
   kibana?: string | undefined;
   elasticsearch?: string | undefined;
-  auth?: { value: Auth; from: string } | undefined;
+  credentials?: { auth: Auth; from: string } | undefined;
   warning?: string;
 }
 
@@ -58,7 +58,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
   const found = ownSettings(environment, dotEnv) ?? startLocal(environment.ES_LOCAL_DIR, cwd);
   const { kibana: node = "http://localhost:5601", elasticsearch, warning } = found;
   const warnings = warning ? [warning] : [];
-  const auth = found.auth && { auth: found.auth.value };
+  const auth = found.credentials && { auth: found.credentials.auth };
   const space = environment.KIBANA_SPACE ?? dotEnv.KIBANA_SPACE;
   for (const address of new Set([node, elasticsearch]))
     if (auth && address?.startsWith("http:") && !isLoopback(address))
@@ -66,7 +66,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
   return {
     kibana: { node, ...auth, ...(space && { space: checkSpace(space.value, space.name) }) },
     ...(elasticsearch && { elasticsearch: { node: elasticsearch, ...auth } }),
-    ...(found.auth && { credentialsFrom: found.auth.from }),
+    ...(found.credentials && { credentialsFrom: found.credentials.from }),
     warnings,
   };
 }
@@ -74,31 +74,32 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: E
 /** Undefined if none of our own variables is set. */
 function ownSettings(environment: Variables, dotEnv: Variables): Found | undefined {
   const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch }: Variables = { ...dotEnv, ...environment };
-  const auth = ownAuth(environment, dotEnv);
-  if (!kibana && !elasticsearch && !auth) return undefined;
-  return { kibana: kibana && addressOf(kibana), elasticsearch: elasticsearch && addressOf(elasticsearch), auth };
+  const credentials = ownCredentials(environment, dotEnv);
+  if (!kibana && !elasticsearch && !credentials) return undefined;
+  return { kibana: kibana && addressOf(kibana), elasticsearch: elasticsearch && addressOf(elasticsearch), credentials };
 }
 
-function ownAuth(environment: Variables, dotEnv: Variables): Found["auth"] {
+function ownCredentials(environment: Variables, dotEnv: Variables): Found["credentials"] {
   // The first place with complete credentials provides them. If neither has, a user and a password are combined.
   const isComplete = (place: Variables) => place.KIBANA_API_KEY || (place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
   const source = [environment, dotEnv].find(isComplete) ?? { ...dotEnv, ...environment };
   const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = source;
-  if (key) return apiKeyAuth(key);
+  if (key) return keyCredentials(key);
   if (!username && !password) return undefined;
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
   if (!password)
     refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value with #.`);
   const stray = source === dotEnv && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
   if (stray) refuse(`${stray.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
-  return passwordAuth(username.value, password);
+  const from = [...new Set([username.from, password.from])].join(" and ");
+  return userCredentials(username.value, { ...password, from });
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function startLocal(dirVariable: Variable | undefined, cwd: string): Found {
-  const folder = dirVariable ? resolve(cwd, dirVariable.value) : findStartLocalFolder(resolve(cwd));
+function startLocal(esLocalDir: Variable | undefined, cwd: string): Found {
+  const folder = esLocalDir ? resolve(cwd, esLocalDir.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return {};
-  if (dirVariable && !existsSync(join(folder, ".env"))) refuse(`${dirVariable.name}: there is no .env in ${folder}.`);
+  if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.name}: there is no .env in ${folder}.`);
   const [file, override] = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name), localNames));
   const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...file, ...override };
   if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL)
@@ -107,7 +108,7 @@ function startLocal(dirVariable: Variable | undefined, cwd: string): Found {
     ...(!key && !password && { warning: `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.` }),
     kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
     elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
-    auth: key ? apiKeyAuth(key) : password && passwordAuth("elastic", password),
+    credentials: key ? keyCredentials(key) : password && userCredentials("elastic", password),
   };
 }
 
@@ -120,20 +121,19 @@ function findStartLocalFolder(folder: string): string | undefined {
 
 /** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
 function localAddress(variables: Variables, prefix: string, usualPort: string): string {
-  const { [`${prefix}_URL`]: url, [`${prefix}_PORT`]: port } = variables;
-  const name = (url ?? port)?.name ?? prefix;
-  const value = url?.value ?? `http://localhost:\${${prefix}_PORT}`;
-  const address = addressOf({ name, value: value.replaceAll(`\${${prefix}_PORT}`, port?.value ?? usualPort) });
+  const { [`${prefix}_URL`]: url, [`${prefix}_PORT`]: port = { name: prefix, value: usualPort } } = variables;
+  const { name, value } = url ?? { name: port.name, value: `http://localhost:${port.value}` };
+  const address = addressOf({ name, value: value.replaceAll(`\${${prefix}_PORT}`, port.value) });
   if (isLoopback(address)) return address;
   refuse(`${name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
 
-function apiKeyAuth({ value, name, from }: Variable): Found["auth"] {
-  return { value: { apiKey: encodeApiKey(value, name) }, from };
+function keyCredentials({ value, name, from }: Variable): Found["credentials"] {
+  return { auth: { apiKey: encodeApiKey(value, name) }, from };
 }
 
-function passwordAuth(username: string, { value, from }: Variable): Found["auth"] {
-  return { value: { username, password: value }, from };
+function userCredentials(username: string, { value, from }: Variable): Found["credentials"] {
+  return { auth: { username, password: value }, from };
 }
 
 function readVariables(cwd: string, file: string, names: RegExp): Variables {

@@ -65,7 +65,7 @@ interface ResponseDetails extends Details {
 /** The base class of every error that has a response. */
 export abstract class ErrorWithResponse extends KibanaError {
   readonly statusCode: number;
-  /** The response's body: parsed if it is JSON, otherwise text. Credentials are masked. */
+  /** The response's body: parsed if it is JSON, otherwise text. Undefined if it is empty or longer than 1 MiB. */
   readonly body: unknown;
   /** The response's headers, names in lower case. Not enumerable, so not printed: they may hold a session cookie. */
   declare readonly headers: ResponseDetails["headers"];
@@ -139,7 +139,7 @@ export class ConnectorExecutionError extends ErrorWithResponse {
   declare readonly serviceMessage?: string;
   /** Kibana's advice: whether to run it again, or the ISO time from which to do so. */
   declare readonly retry?: boolean | string | null;
-  /** Who has to act. Kibana 8.13 and later. Fields of later versions are only in `body`. */
+  /** Who has to act. Kibana 8.13 and later. Later values are only in `body`. */
   declare readonly errorSource?: "user" | "framework";
 
   constructor(message: string, details: ResponseDetails, run: Readonly<Record<string, unknown>>) {

@@ -18,7 +18,7 @@ const errorByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
 };
 
 /** A request, and the id of its connector. */
-type ApiRequest = HttpRequest & { id?: string | undefined };
+type ApiRequest = HttpRequest & { connectorId?: string | undefined };
 
 interface ParsedResponse extends HttpResponse {
   /** Parsed, or text if it is not JSON. */
@@ -54,10 +54,10 @@ export function responseError(request: ApiRequest, response: ParsedResponse, pro
 }
 
 /** For a run that failed although the status is 2xx. */
-export function runError(request: HttpRequest, response: ParsedResponse, failure: RunFailure) {
+export function runError(request: ApiRequest, response: ParsedResponse, failure: RunFailure) {
   const mask = maskFor(request);
-  // Without the exception's name and the position. (The text of a fail_processor_exception is the user's own.) Some
-  // rows name the exception, so they are tried with it, too.
+  // Drops a prefix such as `mapper_parsing_exception: [1:5] failed to parse: `. That of a fail_processor_exception
+  // stays, because the user's own text follows. Rows that name an exception need it, hence the second look-up.
   const reason = failure.said.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   const details = {
     ...maskedResponse(mask, response),
@@ -65,9 +65,8 @@ export function runError(request: HttpRequest, response: ParsedResponse, failure
     outcome: failure.outcome,
   } as const;
   const text = messageOf(request, mask, `the run failed: ${failure.message}`);
-  // `data` may be long. `connector_id` needs no mask: it is the id of the call.
-  const { connector_id, data: _, ...others } = fieldsIn(response.body);
-  return new errors.ConnectorExecutionError(text, details, { ...fieldsIn(maskedCopy(mask, others)), connector_id });
+  const run = { ...fieldsIn(details.body), connector_id: request.connectorId };
+  return new errors.ConnectorExecutionError(text, details, run);
 }
 
 /** For an exchange without a response. */
@@ -98,7 +97,7 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
 }
 
 /** What kind of response it is. */
-function kindOf({ statusCode, headers, body }: ParsedResponse, said: string, { id }: ApiRequest) {
+function kindOf({ statusCode, headers, text, body }: ParsedResponse, said: string, { connectorId: id }: ApiRequest) {
   if (statusCode === 503 && startingMessage.test(said)) return "starting";
   if (isRecord(body) && body.statusCode === statusCode) {
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(said);
@@ -107,7 +106,7 @@ function kindOf({ statusCode, headers, body }: ParsedResponse, said: string, { i
   const { error, status } = fieldsIn(body);
   if ((isRecord(error) && status === statusCode) || headers["x-elastic-product"] || /^no handler found/.test(said))
     return "Elasticsearch";
-  return said.startsWith("an HTML page") ? "page" : "other";
+  return isPage(text) ? "page" : "other";
 }
 
 /** Kibana's `message`, Elasticsearch's `error.reason`, or another description of the response. */
@@ -120,12 +119,15 @@ function serverMessage({ headers, text, body }: ParsedResponse): string {
     return toText(message ?? fieldsIn(error).reason ?? error ?? body);
   }
   const title = /<title>([^<]*)/i.exec(text)?.[1] ?? "";
-  return /^\s*</.test(text) ? `an HTML page ${title}`.trim() : toText(body);
+  return isPage(text) ? `an HTML page ${title}`.trim() : toText(body);
 }
+
+const isPage = (text = "") => /^\s*</.test(text);
 
 /** One line. Masked twice, because joining the lines may complete a credential that was broken over two. */
 function messageOf({ method, path }: HttpRequest, mask: Mask, text: string): string {
-  return `${method} ${path} -> ${mask(toLine(mask(text))).slice(0, 1000)}`;
+  const shown = text.length > errorBodyLimit ? "a long message" : text; // masking a longer one could take seconds
+  return `${method} ${path} -> ${mask(toLine(mask(shown))).slice(0, 1000)}`;
 }
 
 /** What an error shows of a response, without the credentials of the call. */

@@ -3,7 +3,7 @@
 /**
  * The facts about a failure are two lines: the situation, then what the other side said. The first row whose pattern
  * matches their beginning gives the hint, so special rows stand above general ones. An id or a value inside a message
- * cannot choose a hint. `.` does not match a line break, so `.*` stays in its line (but with the flag s).
+ * cannot choose a hint. `.` stops at the line break, except in patterns with the flag s.
  */
 type Hints = ReadonlyArray<readonly [facts: RegExp, hint: string]>;
 

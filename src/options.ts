@@ -49,17 +49,18 @@ export type Settings = ReturnType<typeof toSettings>;
 
 export function toSettings(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
-  const { node, auth, space, requestTimeout = 120_000, tls, dispatcher } = options;
+  const { node, auth, space, tls, dispatcher } = options;
   const { origin, basePath } = parseNode(node);
-  const headers = checkHeaders(options.headers);
-  if (auth && headers.authorization) refuse("auth: there is also a header authorization. Pass one of them.");
+  const { headers = {}, requestTimeout = 120_000 } = checkRequestOptions(options);
+  if (auth !== undefined && headers.authorization)
+    refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && typeof dispatcher.dispatch !== "function") refuse("dispatcher: must be of undici 7 or 8.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
     origin,
     prefix: space === undefined ? basePath : `${basePath}/s/${checkSpace(space)}`,
     headers: { ...headers, ...(auth !== undefined && { authorization: encodeAuth(auth) }), "kbn-xsrf": "true" },
-    requestTimeout: checkTimeout(requestTimeout),
+    requestTimeout,
     tls: checkTls(tls),
     dispatcher,
   };
@@ -87,18 +88,17 @@ export function checkSpace(space: string, name = "space"): string {
 /** The longest delay of a timer: a longer one would fire at once. */
 const longestTimeout = 2 ** 31 - 1;
 
-export function checkTimeout(timeout: number): number {
-  if (typeof timeout === "number" && timeout > 0 && timeout <= longestTimeout) return timeout;
-  refuse(`requestTimeout: ${toText(timeout)} must be milliseconds, above 0 and at most ${longestTimeout}.`);
-}
-
-export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+/** The options that a client and a call share. */
+export function checkRequestOptions({ headers, requestTimeout, signal }: RequestOptions) {
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal: must be an AbortSignal.");
-  return signal;
+  const isTimeout = typeof requestTimeout === "number" && requestTimeout > 0 && requestTimeout <= longestTimeout;
+  if (requestTimeout !== undefined && !isTimeout)
+    refuse(`requestTimeout: ${toText(requestTimeout)} must be milliseconds, above 0 and at most ${longestTimeout}.`);
+  return { headers: headers === undefined ? undefined : lowerCase(headers), requestTimeout, signal };
 }
 
 /** Names in lower case. undici checks their characters. A `Headers` object would look empty, so it is refused. */
-export function checkHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
   const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
   if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))
     refuse('headers: must be a plain object of strings, such as { "x-name": "value" }.');

@@ -1,7 +1,7 @@
 // One call: headers out; the body, or an error, back.
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
 import { noResponseError, responseError, runError } from "./failures.ts";
-import { checkHeaders, checkSignal, checkTimeout, type RequestOptions, type Settings } from "./options.ts";
+import { checkRequestOptions, type RequestOptions, type Settings } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
 import { parseJson } from "./values.ts";
 
@@ -15,8 +15,8 @@ export interface Call {
   method: HttpRequest["method"];
   /** Below `/api/actions`, encoded. */
   path: string;
-  /** The connector's id, if the path has one. */
-  id?: string | undefined;
+  /** If the path has one. */
+  connectorId?: string | undefined;
   /** JSON. */
   body?: string;
   /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
@@ -37,21 +37,21 @@ export class Transport {
 
   async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const { method, path, id, body = null } = call;
-    const timeout = checkTimeout(options?.requestTimeout ?? this.#settings.requestTimeout);
-    const signal = checkSignal(options?.signal);
+    const { method, path, connectorId, body = null } = call;
+    const { headers: ownHeaders, requestTimeout, signal } = checkRequestOptions(options ?? {});
     const clientHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
-    const headers = options?.headers ? { ...clientHeaders, ...checkHeaders(options.headers) } : clientHeaders;
-    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, id };
+    const headers = ownHeaders ? { ...clientHeaders, ...ownHeaders } : clientHeaders;
+    const timeout = requestTimeout ?? this.#settings.requestTimeout;
+    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, connectorId };
     const response = await exchange(this.#connections, request, timeout, signal);
     if ("error" in response) throw noResponseError(request, response);
     const { statusCode, text } = response;
-    // An empty body is valid only with 204; an empty 200 did not come from Kibana.
-    const received = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
-    if (statusCode < 200 || statusCode > 299) throw responseError(request, received);
-    const problem = text === undefined ? "the body is longer than 64 MiB" : call.problemIn(received.body);
-    if (typeof problem === "string") throw responseError(request, received, problem);
-    if (problem !== undefined) throw runError(request, received, problem);
-    return { body: received.body as Body, statusCode, headers: response.headers };
+    // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
+    const parsed = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
+    if (statusCode < 200 || statusCode > 299) throw responseError(request, parsed);
+    const problem = text === undefined ? "the body is longer than 64 MiB" : call.problemIn(parsed.body);
+    if (typeof problem === "string") throw responseError(request, parsed, problem);
+    if (problem !== undefined) throw runError(request, parsed, problem);
+    return { body: parsed.body as Body, statusCode, headers: response.headers };
   }
 }

@@ -92,7 +92,7 @@ export function parseJson(value: unknown): unknown {
 export function toText(value: unknown): string {
   if (typeof value === "string") return value;
   try {
-    return typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : String(value);
+    return String(typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : value);
   } catch {
     return "a value that JSON cannot represent";
   }
