@@ -70,7 +70,7 @@ export function maskFor({ headers, body }: HttpRequest): Mask {
 function stringsIn(value: unknown): string[] {
   const values = [value];
   // The loop also visits what it adds.
-  for (const item of values) if (item instanceof Object) values.push(...Object.values(item));
+  for (const value of values) if (value instanceof Object) for (const item of Object.values(value)) values.push(item);
   return values.filter((item) => typeof item === "string");
 }
 

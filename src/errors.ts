@@ -65,7 +65,7 @@ interface ResponseDetails extends Details {
 /** The base class of every error that has a response. */
 export abstract class ErrorWithResponse extends KibanaError {
   readonly statusCode: number;
-  /** The response's body: parsed if it is JSON, otherwise text. Undefined if it is empty or longer than 1 MiB. */
+  /** The response's body: parsed if it is JSON, otherwise text. Undefined for a 204, or if longer than 1 MiB. */
   readonly body: unknown;
   /** The response's headers, names in lower case. Not enumerable, so not printed: they may hold a session cookie. */
   declare readonly headers: ResponseDetails["headers"];

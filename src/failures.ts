@@ -40,6 +40,7 @@ export function responseError(request: ApiRequest, response: ParsedResponse, pro
     ...maskedResponse(mask, response),
     hint: findHint(responseHints, `${statusCode} ${request.method} ${kind} ${signInOf(request)}\n${said}`, {
       origin: request.origin,
+      // The space may also be a part of the node's path.
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
       bytes: Buffer.byteLength(request.body ?? ""),
       retryAfter: /^\d+$/.exec(String(headers["retry-after"]))?.[0] ?? "a few",
@@ -76,15 +77,15 @@ export function noResponseError(request: HttpRequest, { error, sent }: NoRespons
   const kibanaPort = Number(port || (protocol === "https:" ? 443 : 80));
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
   const inner = fieldsIn(error instanceof AggregateError ? error.errors[0] : error);
-  const { code, message = error, address, port: actualPort } = inner;
-  const said = toText(message);
-  const listener = (actualPort ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
+  const { code, message, address, port: actualPort } = inner;
+  const said = toText(message ?? error);
+  const peerKind = (actualPort ?? kibanaPort) === kibanaPort ? "Kibana" : "proxy";
   const mask = maskFor(request);
   const printed = inspect(error);
   const details = {
     // Dropped if it prints a credential, or has the server's raw bytes in data, as an error of undici's parser.
     cause: error instanceof Error && !("data" in error) && mask(printed) === printed ? error : undefined,
-    hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${listener}\n${said}`, {
+    hint: findHint(connectionHints, `${code} ${sent ? "sent" : "unsent"} ${protocol} ${peerKind}\n${said}`, {
       origin,
       peer: `${address}:${actualPort}`,
     }),

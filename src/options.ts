@@ -94,11 +94,11 @@ export function checkRequestOptions({ headers, requestTimeout, signal }: Request
   const isTimeout = typeof requestTimeout === "number" && requestTimeout > 0 && requestTimeout <= longestTimeout;
   if (requestTimeout !== undefined && !isTimeout)
     refuse(`requestTimeout: ${toText(requestTimeout)} must be milliseconds, above 0 and at most ${longestTimeout}.`);
-  return { headers: headers === undefined ? undefined : lowerCase(headers), requestTimeout, signal };
+  return { headers: headers === undefined ? undefined : checkHeaders(headers), requestTimeout, signal };
 }
 
 /** Names in lower case. undici checks their characters. A `Headers` object would look empty, so it is refused. */
-function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+function checkHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
   if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))
     refuse('headers: must be a plain object of strings, such as { "x-name": "value" }.');

@@ -39,10 +39,9 @@ const validationMessage = /^error validating (action params|(action|connector) t
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
 export function countDocuments(params: unknown): number | undefined {
-  const documents = toJsonValue(fieldsIn(toJsonValue(params)).documents);
+  const documents = parseJson(toJsonValue(fieldsIn(toJsonValue(params)).documents));
   if (documents === undefined) return undefined;
-  const list = typeof documents === "string" ? parseJson(documents) : documents;
-  return Array.isArray(list) ? list.length : 0;
+  return Array.isArray(documents) ? documents.length : 0;
 }
 
 /**

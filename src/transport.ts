@@ -38,9 +38,9 @@ export class Transport {
   async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
     const { method, path, connectorId, body = null } = call;
-    const { headers: ownHeaders, requestTimeout, signal } = checkRequestOptions(options ?? {});
+    const { headers: callHeaders, requestTimeout, signal } = checkRequestOptions(options ?? {});
     const clientHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
-    const headers = ownHeaders ? { ...clientHeaders, ...ownHeaders } : clientHeaders;
+    const headers = callHeaders ? { ...clientHeaders, ...callHeaders } : clientHeaders;
     const timeout = requestTimeout ?? this.#settings.requestTimeout;
     const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, connectorId };
     const response = await exchange(this.#connections, request, timeout, signal);
