@@ -99,7 +99,8 @@ export function exchange(
         cancel();
       },
       onResponseEnd() {
-        resolve({ ...head, text: Buffer.concat(chunks).toString() });
+        const { statusCode, statusText, headers } = head;
+        resolve({ statusCode, statusText, headers, text: Buffer.concat(chunks).toString() });
         cleanUp();
       },
       onResponseError: (_, error) => fail(error ?? new Error("The dispatcher gave no reason.")),

@@ -37,21 +37,22 @@ export class Transport {
 
   async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
     const { origin, prefix } = this.#settings;
-    const { method, path, connectorId, body = null } = call;
+    const { method, path, connectorId, body: json = null } = call;
     const { headers: callHeaders, requestTimeout, signal } = checkRequestOptions(options ?? {});
-    const clientHeaders = body === null ? this.#settings.headers : this.#jsonHeaders;
+    const clientHeaders = json === null ? this.#settings.headers : this.#jsonHeaders;
     const headers = callHeaders ? { ...clientHeaders, ...callHeaders } : clientHeaders;
     const timeout = requestTimeout ?? this.#settings.requestTimeout;
-    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body, connectorId };
+    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body: json, connectorId };
     const response = await exchange(this.#connections, request, timeout, signal);
     if ("error" in response) throw noResponseError(request, response);
     const { statusCode, text } = response;
     // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
-    const parsed = { ...response, body: statusCode === 204 ? undefined : parseJson(text) };
-    if (statusCode < 200 || statusCode > 299) throw responseError(request, parsed);
-    const problem = text === undefined ? "the body is longer than 64 MiB" : call.problemIn(parsed.body);
-    if (typeof problem === "string") throw responseError(request, parsed, problem);
-    if (problem !== undefined) throw runError(request, parsed, problem);
-    return { body: parsed.body as Body, statusCode, headers: response.headers };
+    const body = statusCode === 204 ? undefined : parseJson(text);
+    const isSuccess = statusCode >= 200 && statusCode <= 299;
+    const limit = text === undefined ? "the body is longer than 64 MiB" : undefined;
+    const problem = isSuccess ? (limit ?? call.problemIn(body)) : undefined;
+    if (isSuccess && problem === undefined) return { body: body as Body, statusCode, headers: response.headers };
+    const parsed = { ...response, body };
+    throw typeof problem === "object" ? runError(request, parsed, problem) : responseError(request, parsed, problem);
   }
 }

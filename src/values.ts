@@ -28,9 +28,11 @@ function lossIn(value: unknown, isFromToJson = false): string | undefined {
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  const replacement = isFromToJson ? value : toJsonValue(value); // JSON calls toJSON once
-  if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
-  if (replacement !== value) return lossIn(replacement, true);
+  if (!isFromToJson && "toJSON" in value) {
+    const replacement = toJsonValue(value);
+    if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
+    if (replacement !== value) return lossIn(replacement, true); // JSON calls toJSON once
+  }
   return Array.isArray(value) ? lossInArray(value) : lossInObject(value);
 }
 
