@@ -119,7 +119,6 @@ for (const body of [...notMissing, kibana(404, "Connector c not found x"), "Conn
 // The recordings show most hints. These are the others, and those that a word of the user's must not choose.
 const hints: [what: string, body: object, hint: RegExp, call?: Call][] = [
   ["a long name", kibana(400, "[1:43] failed to parse field [action.name.keyword]"), /name is too long/],
-  ["words after Not Found", kibana(404, "Not Found here"), /^$/],
   ["an id, from 9.4 on", kibana(400, "[request params.id]: Connector ID must contain"), /randomUUID/],
   ["a system connector", kibana(400, "Execution of system action is not allowed"), /It belongs to Kibana/],
   ["no secrets", failed("", "error validating action type secrets: [u]: no"), /actions.update\(\)/],
