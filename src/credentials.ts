@@ -70,7 +70,7 @@ export function maskFor({ headers, body }: HttpRequest): Mask {
 function stringsIn(value: unknown): string[] {
   const values = [value];
   // The loop also visits what it adds.
-  for (const value of values) if (value instanceof Object) for (const item of Object.values(value)) values.push(item);
+  for (const item of values) if (item instanceof Object) for (const inner of Object.values(item)) values.push(inner);
   return values.filter((item) => typeof item === "string");
 }
 

@@ -49,8 +49,8 @@ export class Transport {
     // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
     const body = statusCode === 204 ? undefined : parseJson(text);
     const isSuccess = statusCode >= 200 && statusCode <= 299;
-    const limit = text === undefined ? "the body is longer than 64 MiB" : undefined;
-    const problem = isSuccess ? (limit ?? call.problemIn(body)) : undefined;
+    const tooLong = text === undefined ? "the body is longer than 64 MiB" : undefined;
+    const problem = isSuccess ? (tooLong ?? call.problemIn(body)) : undefined;
     if (isSuccess && problem === undefined) return { body: body as Body, statusCode, headers: response.headers };
     const parsed = { ...response, body };
     throw typeof problem === "object" ? runError(request, parsed, problem) : responseError(request, parsed, problem);
