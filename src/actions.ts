@@ -1,12 +1,12 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
 import type * as types from "./connector-types.ts";
-import type { RequestOptions } from "./options.ts";
-import { countDocuments, runFailure } from "./runs.ts";
+import { applyToJson, isRecord, serialize, toRecord, toText } from "./json.ts";
+import { type RequestOptions, refuse } from "./options.ts";
+import { countDocuments, findRunFailure } from "./runs.ts";
 import type { Call, Transport } from "./transport.ts";
-import { fieldsIn, isRecord, refuse, serialize, toText } from "./values.ts";
 
 /** Any id of a connector type. Editors complete the known ones. */
-type TypeId = keyof types.ConnectorTypes | (string & {});
+type ConnectorTypeId = keyof types.ConnectorTypes | (string & {});
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -31,10 +31,12 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<Type extends TypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
-    const { id, ...connector } = requireObject(request);
-    const path = id === undefined ? "/connector" : connectorPath(id);
-    return this.#transport.send<types.Connector<Type>>(connectorCall("POST", path, id, connector), options);
+  async create<Type extends ConnectorTypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
+    const { id, ...connector } = checkObject(request);
+    const path = id === undefined ? "/connector" : toConnectorPath(id);
+    const body = serialize(connector);
+    const call: Call = { method: "POST", path, connectorId: id, body, findProblem: expectConnector(id) };
+    return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -43,8 +45,9 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
-    const { id } = requireObject(request);
-    return this.#transport.send<types.Connector<Type>>(connectorCall("GET", connectorPath(id), id), options);
+    const { id } = checkObject(request);
+    const call: Call = { method: "GET", path: toConnectorPath(id), connectorId: id, findProblem: expectConnector(id) };
+    return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
   /**
@@ -52,7 +55,7 @@ export class Actions {
    * by name: at most 10 000, without pages.
    */
   async getAll(options?: RequestOptions) {
-    const call: Call = { method: "GET", path: "/connectors", problemIn: listProblem };
+    const call: Call = { method: "GET", path: "/connectors", findProblem: findListProblem };
     return this.#transport.send<types.Connector[]>(call, options);
   }
 
@@ -65,8 +68,10 @@ export class Actions {
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
-    const { id, ...connector } = requireObject(request);
-    const call = connectorCall("PUT", connectorPath(id), id, connector);
+    const { id, ...connector } = checkObject(request);
+    const path = toConnectorPath(id);
+    const body = serialize(connector);
+    const call: Call = { method: "PUT", path, connectorId: id, body, findProblem: expectConnector(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -77,9 +82,9 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async delete(request: { id: string }, options?: RequestOptions) {
-    const { id } = requireObject(request);
-    const problemIn = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: connectorPath(id), connectorId: id, problemIn };
+    const { id } = checkObject(request);
+    const findProblem = (body: unknown) => (body === undefined ? undefined : "204 was expected");
+    const call: Call = { method: "DELETE", path: toConnectorPath(id), connectorId: id, findProblem };
     return this.#transport.send<undefined>(call, options);
   }
 
@@ -97,14 +102,15 @@ export class Actions {
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(request: types.ExecuteRequest<Type>, options?: RequestOptions) {
-    const { id, params } = requireObject(request);
+    const { id } = checkObject(request);
+    const params = applyToJson(request.params);
     if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
-    const path = `${connectorPath(id)}/_execute`;
+    const path = `${toConnectorPath(id)}/_execute`;
     const body = serialize({ params });
     const count = countDocuments(params);
-    const problemIn = (run: unknown) =>
-      fieldProblem(run, "connector_id", id) ?? fieldProblem(run, "status") ?? runFailure(fieldsIn(run), count);
-    const call: Call = { method: "POST", path, connectorId: id, body, problemIn };
+    const findProblem = (result: unknown) =>
+      findFieldProblem(result, { connector_id: id, status: undefined }) ?? findRunFailure(toRecord(result), count);
+    const call: Call = { method: "POST", path, connectorId: id, body, findProblem };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
@@ -113,40 +119,43 @@ export class Actions {
    *
    * @param filter `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
    */
-  async listTypes(filter: { feature_id?: string } = {}, options?: RequestOptions) {
-    const { feature_id } = requireObject(filter);
+  async listTypes(filter: { feature_id?: string | undefined } = {}, options?: RequestOptions) {
+    const { feature_id } = checkObject(filter);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    const call: Call = { method: "GET", path: `/connector_types${query}`, problemIn: listProblem };
+    const call: Call = { method: "GET", path: `/connector_types${query}`, findProblem: findListProblem };
     return this.#transport.send<types.ConnectorType[]>(call, options);
   }
 }
 
-function requireObject<Argument extends object>(argument: Argument): Argument {
+function checkObject<Argument extends object>(argument: Argument): Argument {
   if (!isRecord(argument)) refuse("The first argument must be an object.");
   return argument;
 }
 
 /** Encoding keeps the id in one path segment. `""`, `.` and `..` are refused, because URLs drop them. */
-function connectorPath(id: string): string {
+function toConnectorPath(id: string): string {
   if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
     return `/connector/${encodeURIComponent(id)}`;
   refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
-/** A call that returns a connector: the one with this id, if given. */
-function connectorCall(method: Call["method"], path: string, id?: string, connector?: object): Call {
-  const problemIn = (body: unknown) => fieldProblem(body, "id", id) ?? fieldProblem(body, "connector_type_id");
-  return { method, path, connectorId: id, problemIn, ...(connector && { body: serialize(connector) }) };
+/** The body must be a connector: the one with this id, if given. */
+function expectConnector(id: string | undefined): Call["findProblem"] {
+  return (body) => findFieldProblem(body, { id, connector_type_id: undefined });
 }
 
-function listProblem(body: unknown): string | undefined {
-  return Array.isArray(body) ? body.map((item) => fieldProblem(item, "id")).find(Boolean) : "the body is no list";
+function findListProblem(body: unknown): string | undefined {
+  if (!Array.isArray(body)) return "the body is no list";
+  return body.every((item) => typeof toRecord(item).id === "string") ? undefined : "an item of the list has no id";
 }
 
-/** The field must be a string: the `expected` one, if given. */
-function fieldProblem(body: unknown, name: string, expected?: string): string | undefined {
+/** The body must have these fields, each with a string: the given one, if it is not undefined. */
+function findFieldProblem(body: unknown, fields: Readonly<Record<string, string | undefined>>): string | undefined {
   if (!isRecord(body)) return "the body is no JSON object";
-  const value = body[name];
-  if (typeof value === "string" && (expected === undefined || value === expected)) return undefined;
-  return `${name} of the body is ${toText(value)}`;
+  for (const [name, expected] of Object.entries(fields)) {
+    const value = body[name];
+    const isValid = typeof value === "string" && (expected === undefined || value === expected);
+    if (!isValid) return `${name} of the body is ${toText(value)}`;
+  }
+  return undefined;
 }

@@ -1,11 +1,9 @@
-// Environment, .env and start-local -> client options; the only file that uses dotenv.
+// Environment, .env and start-local -> client options.
 /// <reference types="node" preserve="true" />
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
-import { parse } from "dotenv";
-import { type Auth, encodeApiKey } from "./credentials.ts";
-import { checkSpace, isLoopback, type KibanaClientOptions, parseNode } from "./options.ts";
-import { refuse } from "./values.ts";
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { type Auth, checkSpace, encodeApiKey, type KibanaClientOptions, parseNode, refuse } from "./options.ts";
+import { createLookup, type Lookup, readEnvFile, type Values, type Variable, withFallback } from "./variables.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
@@ -19,21 +17,19 @@ export interface Config {
   warnings: string[];
 }
 
-/** A variable that is set: its value, the place where it is set, and its name in messages. */
-type Variable = Readonly<Record<"value" | "from" | "name", string>>;
+/** Where {@link loadConfig} looks. Default: the environment and the working directory of this process. */
+export interface ConfigOptions {
+  env?: Values | undefined;
+  cwd?: string | undefined;
+}
 
-/** The variables that are read from the environment and from `.env`, and those from start-local's files. */
-const ownNames = /^(KIBANA_(URL|API_KEY|USERNAME|PASSWORD|SPACE)|ELASTICSEARCH_URL|ES_LOCAL_DIR)$/;
-const localNames = /^((KIBANA|ES)_LOCAL_(URL|PORT)|ES_LOCAL_(API_KEY|PASSWORD))$/;
-
-type Variables = Readonly<Record<string, Variable | undefined>>;
-type Env = Readonly<Record<string, string | undefined>>;
+type Credentials = Readonly<{ auth: Auth; source: string }>;
 
 interface Found {
   kibana?: string | undefined;
   elasticsearch?: string | undefined;
-  credentials?: { auth: Auth; from: string } | undefined;
-  warning?: string;
+  credentials?: Credentials | undefined;
+  warning?: string | undefined;
 }
 
 /**
@@ -52,110 +48,103 @@ interface Found {
  *
  * @throws {ConfigurationError} a value is wrong or missing; the message names its variable and where it is set
  */
-export function loadConfig({ env = process.env, cwd = process.cwd() }: { env?: Env; cwd?: string } = {}): Config {
-  const environment = variablesOf("environment variables", env, ownNames);
-  const dotEnv = readVariables(cwd, ".env", ownNames);
-  const found = ownSettings(environment, dotEnv) ?? startLocal(environment.ES_LOCAL_DIR, cwd);
-  const { kibana: node = "http://localhost:5601", elasticsearch, warning } = found;
+export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOptions = {}): Config {
+  const environment = createLookup("environment variables", env);
+  const dotEnv = readEnvFile(".env", cwd);
+  const found = findSettings(environment, dotEnv) ?? findStartLocal(environment("ES_LOCAL_DIR"), cwd);
+  const { kibana: node = "http://localhost:5601", elasticsearch, credentials, warning } = found;
   const warnings = warning ? [warning] : [];
-  const auth = found.credentials && { auth: found.credentials.auth };
-  const space = environment.KIBANA_SPACE ?? dotEnv.KIBANA_SPACE;
-  for (const address of new Set([node, elasticsearch]))
-    if (auth && address?.startsWith("http:") && !isLoopback(address))
-      warnings.push(`The credentials are sent to ${address} unencrypted. Use https.`);
+  for (const url of new Set([node, elasticsearch]))
+    if (credentials && url?.startsWith("http:") && !isLoopback(url))
+      warnings.push(`The credentials are sent to ${url} unencrypted. Use https.`);
+  const authOption = credentials && { auth: credentials.auth };
+  const space = environment("KIBANA_SPACE") ?? dotEnv("KIBANA_SPACE");
   return {
-    kibana: { node, ...auth, ...(space && { space: checkSpace(space.value, space.name) }) },
-    ...(elasticsearch && { elasticsearch: { node: elasticsearch, ...auth } }),
-    ...(found.credentials && { credentialsFrom: found.credentials.from }),
+    kibana: { node, ...authOption, ...(space && { space: checkSpace(space.value, space.label) }) },
+    ...(elasticsearch && { elasticsearch: { node: elasticsearch, ...authOption } }),
+    ...(credentials && { credentialsFrom: credentials.source }),
     warnings,
   };
 }
 
-/** Undefined if none of our own variables is set. */
-function ownSettings(environment: Variables, dotEnv: Variables): Found | undefined {
-  const { KIBANA_URL: kibana, ELASTICSEARCH_URL: elasticsearch }: Variables = { ...dotEnv, ...environment };
-  const credentials = ownCredentials(environment, dotEnv);
-  if (!kibana && !elasticsearch && !credentials) return undefined;
-  return { kibana: kibana && addressOf(kibana), elasticsearch: elasticsearch && addressOf(elasticsearch), credentials };
+/** What our own variables say. Undefined if none of them is set. */
+function findSettings(environment: Lookup, dotEnv: Lookup): Found | undefined {
+  const lookup = withFallback(environment, dotEnv);
+  const kibana = findNode(lookup, "KIBANA_URL");
+  const elasticsearch = findNode(lookup, "ELASTICSEARCH_URL");
+  const credentials = findCredentials(environment, dotEnv);
+  return kibana || elasticsearch || credentials ? { kibana, elasticsearch, credentials } : undefined;
 }
 
-function ownCredentials(environment: Variables, dotEnv: Variables): Found["credentials"] {
+function findNode(lookup: Lookup, name: string): string | undefined {
+  const variable = lookup(name);
+  return variable && parseNode(variable.value, variable.label);
+}
+
+function findCredentials(environment: Lookup, dotEnv: Lookup): Credentials | undefined {
   // The first place with complete credentials provides them. If neither has, a user and a password are combined.
-  const isComplete = (place: Variables) => place.KIBANA_API_KEY || (place.KIBANA_USERNAME && place.KIBANA_PASSWORD);
-  const source = [environment, dotEnv].find(isComplete) ?? { ...dotEnv, ...environment };
-  const { KIBANA_API_KEY: key, KIBANA_USERNAME: username, KIBANA_PASSWORD: password } = source;
-  if (key) return keyCredentials(key);
+  const isComplete = (lookup: Lookup) =>
+    lookup("KIBANA_API_KEY") || (lookup("KIBANA_USERNAME") && lookup("KIBANA_PASSWORD"));
+  const lookup = [environment, dotEnv].find(isComplete) ?? withFallback(environment, dotEnv);
+  const apiKey = lookup("KIBANA_API_KEY");
+  const username = lookup("KIBANA_USERNAME");
+  const password = lookup("KIBANA_PASSWORD");
+  if (apiKey) return toKeyCredentials(apiKey);
   if (!username && !password) return undefined;
-  if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.name} is set.`);
+  if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.label} is set.`);
   if (!password)
-    refuse(`KIBANA_PASSWORD: not set or empty, but ${username.name} is set. In .env, quote a value with #.`);
-  const stray = source === dotEnv && (environment.KIBANA_USERNAME ?? environment.KIBANA_PASSWORD);
-  if (stray) refuse(`${stray.name}, ${username.name} and ${password.name}: different users? Set both in one place.`);
-  const from = [...new Set([username.from, password.from])].join(" and ");
-  return userCredentials(username.value, { ...password, from });
+    refuse(`KIBANA_PASSWORD: not set or empty, but ${username.label} is set. In .env, quote a value with #.`);
+  const stray = lookup === dotEnv && (environment("KIBANA_USERNAME") ?? environment("KIBANA_PASSWORD"));
+  if (stray) refuse(`${stray.label}, ${username.label} and ${password.label}: different users? Set both in one place.`);
+  return toUserCredentials(username.value, password, [...new Set([username.source, password.source])].join(" and "));
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function startLocal(esLocalDir: Variable | undefined, cwd: string): Found {
+function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Found {
   const folder = esLocalDir ? resolve(cwd, esLocalDir.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return {};
-  if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.name}: there is no .env in ${folder}.`);
-  const [file, override] = [".env", ".env.local"].map((name) => readVariables(cwd, join(folder, name), localNames));
-  const { ES_LOCAL_API_KEY: key, ES_LOCAL_PASSWORD: password, ...variables }: Variables = { ...file, ...override };
-  if (!variables.KIBANA_LOCAL_PORT && !variables.KIBANA_LOCAL_URL)
+  if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.label}: there is no .env in ${folder}.`);
+  const lookup = withFallback(readEnvFile(join(folder, ".env.local"), cwd), readEnvFile(join(folder, ".env"), cwd));
+  if (!lookup("KIBANA_LOCAL_PORT") && !lookup("KIBANA_LOCAL_URL"))
     return { warning: `${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.` };
+  const apiKey = lookup("ES_LOCAL_API_KEY");
+  const password = lookup("ES_LOCAL_PASSWORD");
+  const credentials = apiKey ? toKeyCredentials(apiKey) : password && toUserCredentials("elastic", password);
   return {
-    ...(!key && !password && { warning: `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.` }),
-    kibana: localAddress(variables, "KIBANA_LOCAL", "5601"),
-    elasticsearch: localAddress(variables, "ES_LOCAL", "9200"),
-    credentials: key ? keyCredentials(key) : password && userCredentials("elastic", password),
+    kibana: findLocalNode(lookup, "KIBANA_LOCAL", "5601"),
+    elasticsearch: findLocalNode(lookup, "ES_LOCAL", "9200"),
+    credentials,
+    warning: credentials ? undefined : `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`,
   };
 }
 
 /** Finds `elastic-start-local` in this folder or in the nearest parent. */
 function findStartLocalFolder(folder: string): string | undefined {
-  const found = join(folder, "elastic-start-local");
-  if (existsSync(join(found, ".env"))) return found;
+  const candidate = join(folder, "elastic-start-local");
+  if (existsSync(join(candidate, ".env"))) return candidate;
   return dirname(folder) === folder ? undefined : findStartLocalFolder(dirname(folder));
 }
 
 /** The address may refer to its port, as in `http://localhost:${ES_LOCAL_PORT}`. */
-function localAddress(variables: Variables, prefix: string, usualPort: string): string {
-  const { [`${prefix}_URL`]: url, [`${prefix}_PORT`]: port = { name: prefix, value: usualPort } } = variables;
-  const { name, value } = url ?? { name: port.name, value: `http://localhost:${port.value}` };
-  const address = addressOf({ name, value: value.replaceAll(`\${${prefix}_PORT}`, port.value) });
-  if (isLoopback(address)) return address;
-  refuse(`${name}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
+function findLocalNode(lookup: Lookup, prefix: "KIBANA_LOCAL" | "ES_LOCAL", defaultPort: string): string {
+  const url = lookup(`${prefix}_URL`);
+  const port = lookup(`${prefix}_PORT`);
+  const portNumber = port?.value ?? defaultPort;
+  const label = (url ?? port)?.label ?? prefix;
+  const address = (url?.value ?? `http://localhost:${portNumber}`).replaceAll(`\${${prefix}_PORT}`, portNumber);
+  const node = parseNode(address, label);
+  if (isLoopback(node)) return node;
+  refuse(`${label}: not on this machine. For another one, set KIBANA_URL and your own credentials.`);
 }
 
-function keyCredentials({ value, name, from }: Variable): Found["credentials"] {
-  return { auth: { apiKey: encodeApiKey(value, name) }, from };
+function isLoopback(url: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
-function userCredentials(username: string, { value, from }: Variable): Found["credentials"] {
-  return { auth: { username, password: value }, from };
+function toKeyCredentials({ value, label, source }: Variable): Credentials {
+  return { auth: { apiKey: encodeApiKey(value, label) }, source };
 }
 
-function readVariables(cwd: string, file: string, names: RegExp): Variables {
-  const path = resolve(cwd, file);
-  const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
-  if (/[\0\uFFFD]/.test(text)) refuse(`${path}: is not UTF-8 (old PowerShells write UTF-16). Save it as UTF-8.`);
-  return variablesOf(relative(cwd, path).replaceAll("\\", "/"), parse(text), names);
-}
-
-/** The variables with these names that are not blank. */
-function variablesOf(from: string, values: Env, names: RegExp): Variables {
-  const variables: Record<string, Variable> = {};
-  for (const [key, value] of Object.entries(values))
-    if (names.test(key) && value?.trim()) {
-      const name = `${key} (${from})`;
-      if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${name}: is quoted. Remove the quotes around the value.`);
-      variables[key] = { name, from, value };
-    }
-  return variables;
-}
-
-function addressOf({ value, name }: Pick<Variable, "value" | "name">): string {
-  const { origin, basePath } = parseNode(value, name);
-  return origin + basePath;
+function toUserCredentials(username: string, password: Variable, source = password.source): Credentials {
+  return { auth: { username, password: password.value }, source };
 }

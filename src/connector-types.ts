@@ -27,12 +27,12 @@ export interface IndexConfig {
   /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */
   index: string;
   /** Make documents visible to searches before the run ends. Default: `false`, so a search may miss them. */
-  refresh?: boolean;
+  refresh?: boolean | undefined;
   /**
    * Kibana sets this field to the time of the run, and replaces the document's own value. `a.b` is one key with a dot,
    * not a nested field. Default: `null`, no such field.
    */
-  executionTimeField?: string | null;
+  executionTimeField?: string | null | undefined;
 }
 
 /** Params of a run of an `.index` connector. */
@@ -40,7 +40,7 @@ export interface IndexParams {
   /** The documents, in order. Elasticsearch makes their ids. The whole request can have 1 MiB (`server.maxPayload`). */
   documents: readonly object[];
   /** Another index to write to, named `kibana-alert-history-*`. Default: `null`, the connector's own. */
-  indexOverride?: string | null;
+  indexOverride?: string | null | undefined;
 }
 
 /** Data of a run of an `.index` connector: the response of Elasticsearch's `_bulk`. */
@@ -54,48 +54,45 @@ export interface IndexData {
 }
 
 /** The result for one document. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
-export type IndexItem = Partial<Record<"create" | "index", IndexedDocument>>;
+export type IndexItem = Partial<Record<"create" | "index", IndexItemResult>>;
 
 /** Elasticsearch's result for one document. */
-export interface IndexedDocument {
+export interface IndexItemResult {
   /** The actual index, also if the connector names an alias or a data stream. */
   _index: string;
   _id: string;
   /** 200 or 201. */
   status: number;
-  _version?: number;
   result?: string;
   /** Elasticsearch 9.1 and later. */
   failure_store?: "used" | "not_enabled" | "failed" | "not_applicable_or_unknown";
-  _seq_no?: number;
-  _primary_term?: number;
 }
 
 /** Params of a run of a `.server-log` connector. */
 export interface ServerLogParams {
   message: string;
   /** Default: `"info"`. */
-  level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+  level?: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | undefined;
 }
 
 /** What a connector type takes and returns; any objects if the type is not declared. */
-type FieldsOf<Type extends string, Config = object> = Type extends keyof ConnectorTypes
+type TypeFields<Type extends string, Config = object> = Type extends keyof ConnectorTypes
   ? ConnectorTypes[Type]
   : { config: Config; secrets: object; params: object; data: unknown };
 
 /** `config` or `secrets` of a request, optional if `{}` is a valid value. */
-type Field<Name extends "config" | "secrets", Type extends string> =
-  Record<never, never> extends FieldsOf<Type>[Name]
-    ? { [name in Name]?: FieldsOf<Type>[Name] }
-    : { [name in Name]: FieldsOf<Type>[Name] };
+type RequestField<Name extends "config" | "secrets", Type extends string> =
+  Record<never, never> extends TypeFields<Type>[Name]
+    ? { [key in Name]?: TypeFields<Type>[Name] | undefined }
+    : { [key in Name]: TypeFields<Type>[Name] };
 
-declare const typeOfConnector: unique symbol;
+declare const connectorTypeBrand: unique symbol;
 
 /**
  * A connector's id. It remembers the connector's type for the compiler, so that `execute({ id, params })` is checked;
  * at run time it is a plain string. You can also pass a plain string.
  */
-export type ConnectorId<Type extends string = string> = string & { readonly [typeOfConnector]?: Type };
+export type ConnectorId<Type extends string = string> = string & { readonly [connectorTypeBrand]?: Type };
 
 /** A connector as Kibana returns it. Newer versions may add fields. */
 export interface Connector<Type extends string = string> {
@@ -104,7 +101,7 @@ export interface Connector<Type extends string = string> {
   name: string;
   connector_type_id: Type;
   /** With the defaults filled in. Absent on preconfigured connectors. */
-  config?: FieldsOf<Type, Record<string, unknown>>["config"];
+  config?: TypeFields<Type, Record<string, unknown>>["config"];
   /** Defined in kibana.yml: can be run, not changed. */
   is_preconfigured: boolean;
   is_missing_secrets?: boolean;
@@ -144,7 +141,7 @@ export interface ConnectorType {
 export interface ExecuteResult<Type extends string = string> {
   connector_id: string;
   status: "ok";
-  data: FieldsOf<Type>["data"];
+  data: TypeFields<Type>["data"];
 }
 
 /** What `create` takes. */
@@ -158,9 +155,9 @@ export type CreateRequest<Type extends string = string> = {
    * Kibana 8.8 to 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`,
    * with no `-` at the start or the end. Default: Kibana makes one.
    */
-  id?: string;
-} & Field<"config", Type> &
-  Field<"secrets", Type>;
+  id?: string | undefined;
+} & RequestField<"config", Type> &
+  RequestField<"secrets", Type>;
 
 /** What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. */
 export type UpdateRequest<Type extends string = string> = {
@@ -168,11 +165,11 @@ export type UpdateRequest<Type extends string = string> = {
   name: string;
   /** Cannot be changed: do not send it. Of a connector that `get` returned, send only `id`, `name` and `config`. */
   connector_type_id?: never;
-} & Field<"config", Type> &
-  Field<"secrets", Type>;
+} & RequestField<"config", Type> &
+  RequestField<"secrets", Type>;
 
 /** What `execute` takes. */
 export interface ExecuteRequest<Type extends string = string> {
   id: ConnectorId<Type>;
-  params: FieldsOf<Type>["params"];
+  params: TypeFields<Type>["params"];
 }

@@ -8,7 +8,7 @@
  */
 export type Outcome = "not-applied" | "unknown";
 
-interface Details {
+interface ErrorDetails {
   cause?: unknown;
   hint?: string | undefined;
   outcome?: Outcome;
@@ -16,13 +16,13 @@ interface Details {
 
 /** The base class of every error that this package creates. */
 export abstract class KibanaError extends Error {
-  override readonly name: string = "KibanaError";
+  abstract override readonly name: string;
   /** Whether the server may have carried out the request. */
   readonly outcome: Outcome;
   /** What to do about it, in a few short sentences. */
   declare readonly hint?: string; // `declare`: absent, and not printed, if there is none
 
-  constructor(message: string, { cause, hint, outcome = "not-applied" }: Details = {}) {
+  constructor(message: string, { cause, hint, outcome = "unknown" }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.outcome = outcome;
     if (hint !== undefined) this.hint = hint;
@@ -32,11 +32,13 @@ export abstract class KibanaError extends Error {
 /** An option, an id or an argument is wrong, the client is closed, or undici cannot be loaded. Nothing was sent. */
 export class ConfigurationError extends KibanaError {
   override readonly name = "ConfigurationError";
+  override readonly outcome = "not-applied";
 }
 
 /** JSON would lose a part of the request. Nothing was sent. The message has the path, such as `documents[2].value`. */
 export class SerializationError extends KibanaError {
   override readonly name = "SerializationError";
+  override readonly outcome = "not-applied";
 }
 
 /** No complete response: connection refused, reset or closed early, a DNS or TLS failure, or not HTTP. */
@@ -45,7 +47,7 @@ export class ConnectionError extends KibanaError {
   /** The code of Node, OpenSSL or undici, such as `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT` or `UND_ERR_SOCKET`. */
   declare readonly code?: string;
 
-  constructor(message: string, { code, ...details }: Details & { code?: string | undefined }) {
+  constructor(message: string, { code, ...details }: ErrorDetails & { code?: string | undefined }) {
     super(message, details);
     if (code !== undefined) this.code = code;
   }
@@ -56,7 +58,7 @@ export class TimeoutError extends KibanaError {
   override readonly name = "TimeoutError";
 }
 
-interface ResponseDetails extends Details {
+interface ResponseDetails extends ErrorDetails {
   statusCode: number;
   headers: Record<string, string | string[] | undefined>;
   body: unknown;
@@ -142,10 +144,10 @@ export class ConnectorExecutionError extends ErrorWithResponse {
   /** Who has to act. Kibana 8.13 and later. Later values are only in `body`. */
   declare readonly errorSource?: "user" | "framework";
 
-  constructor(message: string, details: ResponseDetails, run: Readonly<Record<string, unknown>>) {
+  constructor(message: string, { connectorId, ...details }: ResponseDetails & { connectorId: string }) {
     super(message, details);
-    const { connector_id, service_message, retry, errorSource } = run;
-    this.connectorId = String(connector_id);
+    const { service_message, retry, errorSource }: Record<string, unknown> = Object(details.body);
+    this.connectorId = connectorId;
     if (typeof service_message === "string") this.serviceMessage = service_message;
     if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;
     if (errorSource === "user" || errorSource === "framework") this.errorSource = errorSource;

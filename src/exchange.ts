@@ -31,13 +31,13 @@ export interface NoResponse {
   /** What undici reported. If the deadline passed, `{ code: "TIMEOUT", message }`. */
   error: unknown;
   /** Whether the request may have reached the server. */
-  sent: boolean;
+  maybeSent: boolean;
 }
 
 /** How much memory the body of a 2xx may take, in bytes. */
-const bodyLimit = 64 * 1024 * 1024;
+const maxBodySize = 64 * 1024 * 1024;
 /** The limit for any other body, and for a body that an error shows. */
-export const errorBodyLimit = 1024 * 1024;
+export const maxErrorBodySize = 1024 * 1024;
 /** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
 
@@ -55,12 +55,12 @@ export function exchange(
     if (signal) setMaxListeners(0, signal);
     const chunks: Buffer[] = [];
     let size = 0;
-    let isOver = false;
+    let isSettled = false;
     let controller: Dispatcher.DispatchController | undefined;
     let head: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
 
     const cleanUp = () => {
-      isOver = true;
+      isSettled = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     };
@@ -69,7 +69,7 @@ export function exchange(
       controller?.abort(new Error("The call is over."));
     };
     const fail = (error: unknown) => {
-      resolve({ error, sent: controller !== undefined });
+      resolve({ error, maybeSent: controller !== undefined });
       cancel();
     };
     const onAbort = () => {
@@ -84,9 +84,9 @@ export function exchange(
     signal?.addEventListener("abort", onAbort);
 
     const handler: Dispatcher.DispatchHandler = {
-      onRequestStart(started) {
-        controller = started;
-        if (isOver) cancel();
+      onRequestStart(requestController) {
+        controller = requestController;
+        if (isSettled) cancel();
       },
       onResponseStart(_, statusCode, headers, statusText = "") {
         head = { statusCode, statusText, headers };
@@ -94,7 +94,7 @@ export function exchange(
       onResponseData(_, chunk) {
         size += chunk.length + chunkOverhead;
         chunks.push(chunk);
-        if (size <= (head.statusCode < 300 ? bodyLimit : errorBodyLimit)) return;
+        if (size <= (head.statusCode < 300 ? maxBodySize : maxErrorBodySize)) return;
         resolve({ ...head, text: undefined });
         cancel();
       },

@@ -1,15 +1,16 @@
 // What to do about a failure: three tables and their look-up.
+import type { UnknownRecord } from "./json.ts";
 
 /**
  * The facts about a failure are two lines: the situation, then what the other side said. The first row whose pattern
  * matches their beginning gives the hint, so special rows stand above general ones. An id or a value inside a message
  * cannot choose a hint. `.` stops at the line break, except in patterns with the flag s.
  */
-type Hints = ReadonlyArray<readonly [facts: RegExp, hint: string]>;
+type HintTable = ReadonlyArray<readonly [pattern: RegExp, hint: string]>;
 
-/** Situation: `<code> <sent or unsent> <http: or https:> <Kibana or proxy>`. */
-export const connectionHints: Hints = [
-  [/ECONNREFUSED.* proxy/, "Nothing listens at {peer}, where your dispatcher expects a proxy."],
+/** Situation: `<code> <sent or unsent> <origin> <Kibana or proxy>`. */
+export const connectionHints: HintTable = [
+  [/ECONNREFUSED.* proxy/, "Nothing listens at {proxy}, where your dispatcher expects a proxy."],
   [/ECONNREFUSED/, "Nothing listens at {origin}. Start Kibana (start-local: elastic-start-local/start.sh)."],
   [/.*\nProxy (response|Auth)/, "The proxy of your dispatcher refused the request. 407: it needs credentials."],
   [/ENOTFOUND|EAI_AGAIN/, "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN."],
@@ -19,7 +20,7 @@ export const connectionHints: Hints = [
   [/.*(SELF_SIGNED|UNABLE_TO_)/, "Trust the server's CA: NODE_EXTRA_CA_CERTS=ca.crt, or tls: { ca: <contents> }."],
   [/ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS/, "The certificate is for another host, or not valid now (check the clock)."],
   [/.*_ALERT_/, "The server requires a client certificate that it trusts: pass tls: { cert, key }."],
-  [/.* http: .*\nResponse does not match/, "That is no HTTP server. If the port uses TLS, use https://."],
+  [/.* http:.*\nResponse does not match/, "That is no HTTP server. If the port uses TLS, use https://."],
   [/.* sent http:/, "The connection broke: check before you repeat a write. If the port uses TLS, use https://."],
   [/.* sent https:/, "The connection broke: check before you repeat a write. Is a client certificate required?"],
   [/(ECONNRESET|UND_ERR_SOCKET|EPIPE) unsent/, "{origin} disconnected. Does it require https or a certificate?"],
@@ -27,7 +28,7 @@ export const connectionHints: Hints = [
 ];
 
 /** Situation: `<status> <method> <kind of response> <sign-in>`, such as `401 GET Kibana Basic elastic:`. */
-export const responseHints: Hints = [
+export const responseHints: HintTable = [
   [/... \w+ Elasticsearch /, "{origin} is Elasticsearch. Kibana has port 5601, or .kb. (not .es.) in its name."],
   [/... \w+ (page|other) .*\n.*HTTP.* to (an )?(HTTPS|SSL)/, "That port uses TLS: use https://."],
   [/3.. /, "Redirects are not followed: they would send the credentials elsewhere. Use Kibana's own address."],
@@ -54,17 +55,20 @@ export const responseHints: Hints = [
   [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
   [/404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
-  [/404 .*\nNot Found$/, "No such path. node must end before /app. Your own ids need Kibana 8.8, the rest 7.13."],
+  [
+    /404 .*\nNot Found$/,
+    "No such path. node must end before /s/ or /app. Your own ids need Kibana 8.8, the rest 7.13.",
+  ],
   [/409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],
   [/500 /, "See Kibana's log. Is Elasticsearch down? Is xpack.encryptedSavedObjects.encryptionKey set and unchanged?"],
 ];
 
 const mappingHint = "A document does not fit the mapping: GET <index>/_mapping. The others of a batch were written.";
-const lostHint = "Elasticsearch is unreachable or overloaded, or the request was too large for it.";
+const unavailableHint = "Elasticsearch is unreachable or overloaded, or the request was too large for it.";
 
 /** Only one line: what Elasticsearch or Kibana said of the run, with or without its position in the JSON. */
-export const runHints: Hints = [
+const runHints: HintTable = [
   [/error validating action params/, "params: an .index connector takes { documents: [{ ... }] } and indexOverride."],
   [/error validating (action|connector) type/, "Its config or secrets are invalid: send them with actions.update()."],
   [/failure_store/, "Correct the document or the mapping. GET <data stream>::failures/_search shows what failed."],
@@ -81,13 +85,20 @@ export const runHints: Hints = [
   [/data stream timestamp/, 'A data stream needs @timestamp: send it, or set executionTimeField: "@timestamp".'],
   [/\w+_parsing_exception|failed to parse|field name|object mapping|mapp|can't merge/, mappingHint],
   [/Limit of|[Cc]annot (set|write)|The (\[|number of nested)|Field (name|\[)/, mappingHint],
-  [/error indexing documents$|connect [A-Z]|socket hang up|Request timed out|Bad Gateway/, lostHint],
-  [/\w*(unavailable|rejected|circuit_breaking)/, lostHint],
+  [/error indexing documents$|connect [A-Z]|socket hang up|Request timed out|Bad Gateway/, unavailableHint],
+  [/\w*(unavailable|rejected|circuit_breaking)/, unavailableHint],
 ];
 
-/** `values` replace `{name}` in the hint. */
-export function findHint(hints: Hints, facts: string, values: Readonly<Record<string, unknown>> = {}) {
+/** `placeholders` replace `{name}` in the hint. */
+export function findHint(table: HintTable, facts: string, placeholders: UnknownRecord = {}): string | undefined {
   const beginning = facts.slice(0, 2000); // so that a long message cannot keep a pattern busy
-  const hint = hints.find(([pattern]) => beginning.search(pattern) === 0)?.[1];
-  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
+  const hint = table.find(([pattern]) => new RegExp(pattern, `${pattern.flags}y`).test(beginning))?.[1];
+  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(placeholders[name]));
+}
+
+/** Looks first without the prefix of a reason such as `mapper_parsing_exception: [1:5] failed to parse: ...`. */
+export function findRunHint(reason: string): string | undefined {
+  // That of a fail_processor_exception stays, because the user's own text follows.
+  const bareReason = reason.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
+  return findHint(runHints, bareReason) ?? findHint(runHints, reason);
 }

@@ -1,8 +1,8 @@
 // The options of the client and of a call, checked where a wrong one would be dangerous or baffling.
 import type { ConnectionOptions } from "node:tls";
-import { type Auth, encodeAuth } from "./credentials.ts";
+import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
-import { isRecord, refuse, toText } from "./values.ts";
+import { isRecord, toRecord, toText, tryParseJson } from "./json.ts";
 
 /** Options of node:tls, without the address and the timeout. */
 export type TlsOptions = Omit<ConnectionOptions, "host" | "port" | "path" | "socket" | "timeout">;
@@ -22,6 +22,17 @@ export interface RequestOptions {
    */
   headers?: Readonly<Record<string, string>> | undefined;
 }
+
+/** Credentials: one of these three, as in @elastic/elasticsearch. */
+export type Auth =
+  | { username: string; password: string }
+  /**
+   * In any form in which Elasticsearch or Kibana shows a key: encoded, `id:api_key`, `{ id, api_key }`, or the JSON of
+   * Elasticsearch's response. A leading `ApiKey ` and white space are dropped.
+   */
+  | { apiKey: string | { id: string; api_key: string } }
+  /** An access token of Elasticsearch, or a service account's token. */
+  | { bearer: string };
 
 /** Options of `KibanaClient`. */
 export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
@@ -44,63 +55,88 @@ export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
   dispatcher?: DispatcherLike | undefined;
 }
 
-/** The options of a client, checked. `prefix` is base path and space. */
-export type Settings = ReturnType<typeof toSettings>;
+/** The options of a client, checked. `pathPrefix` is base path and space. */
+export type ParsedOptions = ReturnType<typeof parseOptions>;
 
-export function toSettings(options: KibanaClientOptions) {
+export function parseOptions(options: KibanaClientOptions) {
   if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
-  const { node, auth, space, tls, dispatcher } = options;
-  const { origin, basePath } = parseNode(node);
-  const { headers = {}, requestTimeout = 120_000 } = checkRequestOptions(options);
+  const { auth, space, tls, dispatcher } = options;
+  const node = parseNode(options.node);
+  const { origin } = new URL(node);
+  const { headers = {}, requestTimeout = 120_000 } = parseRequestOptions(options);
   if (auth !== undefined && headers.authorization)
     refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && typeof dispatcher.dispatch !== "function") refuse("dispatcher: must be of undici 7 or 8.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
   return {
+    node,
     origin,
-    prefix: space === undefined ? basePath : `${basePath}/s/${checkSpace(space)}`,
-    headers: { ...headers, ...(auth !== undefined && { authorization: encodeAuth(auth) }), "kbn-xsrf": "true" },
+    pathPrefix: node.slice(origin.length) + (space === undefined ? "" : `/s/${checkSpace(space)}`),
+    headers: { "kbn-xsrf": "true", ...headers, ...(auth !== undefined && { authorization: encodeAuth(auth) }) },
     requestTimeout,
     tls: checkTls(tls),
     dispatcher,
   };
 }
 
-/** The origin and the base path, without a slash at its end. No message repeats an address: it may hold a password. */
-export function parseNode(node: string | URL, name = "node"): { origin: string; basePath: string } {
+/** Returns the address without a slash at its end. No message repeats the address: it may hold a password. */
+export function parseNode(node: string | URL, label = "node"): string {
   const text = String(node).trim();
-  if (/[@?#]/.test(text)) refuse(`${name}: contains @, ? or #. Pass the part before /app, and credentials separately.`);
+  if (/[@?#]/.test(text))
+    refuse(`${label}: contains @, ? or #. Pass the part before /app, and credentials separately.`);
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text))
-    refuse(`${name}: must be an address that begins with http:// or https://, such as http://localhost:5601.`);
-  const { origin, pathname } = new URL(text);
-  return { origin, basePath: pathname.replace(/\/+$/, "") };
+    refuse(`${label}: must be an address that begins with http:// or https://, such as http://localhost:5601.`);
+  return new URL(text).href.replace(/\/+$/, "");
 }
 
-export function isLoopback(address: string): boolean {
-  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(address).hostname);
-}
-
-export function checkSpace(space: string, name = "space"): string {
+export function checkSpace(space: string, label = "space"): string {
   if (typeof space === "string" && /^[a-z0-9_-]+$/.test(space)) return space;
-  refuse(`${name}: ${toText(space)} is not a space's id (a-z, 0-9, _, -): see /s/<id> in Kibana's address.`);
+  refuse(`${label}: ${toText(space)} is not a space's id (a-z, 0-9, _, -): see /s/<id> in Kibana's address.`);
 }
 
-/** The longest delay of a timer: a longer one would fire at once. */
-const longestTimeout = 2 ** 31 - 1;
+/** The value of the header `Authorization`. */
+function encodeAuth(auth: Auth): string {
+  const names = Object.keys(toRecord(auth)).sort().join();
+  if (!/^(apiKey|bearer|password,username)$/.test(names))
+    refuse("auth: must be one of { username, password }, { apiKey } and { bearer }.");
+  for (const [name, value] of Object.entries(auth))
+    if (!value || toText(value).trim() === "")
+      refuse(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
+  if ("apiKey" in auth) return `ApiKey ${encodeApiKey(auth.apiKey)}`;
+  if ("bearer" in auth) return `Bearer ${toText(auth.bearer).replace(/^\s*(Bearer\s+)?|\s+$/gi, "")}`;
+  if (toText(auth.username).includes(":")) refuse("auth.username: contains a colon, which HTTP Basic cannot send.");
+  return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
+}
 
-/** The options that a client and a call share. */
-export function checkRequestOptions({ headers, requestTimeout, signal }: RequestOptions) {
+/** The API key in the form that the header needs: base64 of `id:api_key`. `label` is for the message. */
+export function encodeApiKey(apiKey: string | { id: string; api_key: string }, label = "auth.apiKey"): string {
+  const { id, api_key } = toRecord(tryParseJson(apiKey));
+  const text = id && api_key ? `${id}:${api_key}` : toText(apiKey).replace(/^\s*ApiKey\s|\s+/gi, "");
+  if (/^[^:{]+:[^:]+$/.test(text)) return Buffer.from(text).toString("base64");
+  const isEncoded = /^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(Buffer.from(text, "base64").toString());
+  const isCloudKey = /^essu_./.test(text);
+  if (isEncoded || isCloudKey) return text;
+  refuse(`${label}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
+}
+
+/** In milliseconds. A timer with a longer delay would fire at once. */
+const maxTimeout = 2 ** 31 - 1;
+
+/** Checks the options that a client and a call share. */
+export function parseRequestOptions(options: RequestOptions) {
+  if (!isRecord(options)) refuse("options: must be an object, such as { requestTimeout: 5_000 }.");
+  const { headers, requestTimeout, signal }: RequestOptions = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal: must be an AbortSignal.");
-  const isTimeout = typeof requestTimeout === "number" && requestTimeout > 0 && requestTimeout <= longestTimeout;
-  if (requestTimeout !== undefined && !isTimeout)
-    refuse(`requestTimeout: ${toText(requestTimeout)} must be milliseconds, above 0 and at most ${longestTimeout}.`);
-  return { headers: headers === undefined ? undefined : checkHeaders(headers), requestTimeout, signal };
+  const isValidTimeout = typeof requestTimeout === "number" && requestTimeout > 0 && requestTimeout <= maxTimeout;
+  if (requestTimeout !== undefined && !isValidTimeout)
+    refuse(`requestTimeout: ${toText(requestTimeout)} must be milliseconds, above 0 and at most ${maxTimeout}.`);
+  return { headers: headers === undefined ? undefined : parseHeaders(headers), requestTimeout, signal };
 }
 
 /** Names in lower case. undici checks their characters. A `Headers` object would look empty, so it is refused. */
-function checkHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const isPlain = isRecord(headers) && !(Symbol.iterator in headers);
-  if (!isPlain || Object.values(headers).some((value) => typeof value !== "string"))
+function parseHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const isHeaderRecord = isRecord(headers) && !(Symbol.iterator in headers);
+  if (!isHeaderRecord || Object.values(headers).some((value) => typeof value !== "string"))
     refuse('headers: must be a plain object of strings, such as { "x-name": "value" }.');
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
@@ -112,4 +148,9 @@ function checkTls(tls: TlsOptions | undefined): TlsOptions | undefined {
       if (typeof value === "string" && !value.includes("-----BEGIN"))
         refuse(`tls.${name}: is not PEM text. Pass the contents of the file, not its name.`);
   return tls;
+}
+
+/** Reports an option or an argument that is wrong. */
+export function refuse(message: string): never {
+  throw new ConfigurationError(message);
 }

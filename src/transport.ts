@@ -1,9 +1,9 @@
 // One call: headers out; the body, or an error, back.
+import { type ApiRequest, createNoResponseError, createResponseError, createRunError } from "./create-error.ts";
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
-import { noResponseError, responseError, runError } from "./failures.ts";
-import { checkRequestOptions, type RequestOptions, type Settings } from "./options.ts";
+import { tryParseJson } from "./json.ts";
+import { type ParsedOptions, parseRequestOptions, type RequestOptions } from "./options.ts";
 import type { RunFailure } from "./runs.ts";
-import { parseJson } from "./values.ts";
 
 /** What every method resolves to. */
 export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | "headers"> {
@@ -18,41 +18,41 @@ export interface Call {
   /** If the path has one. */
   connectorId?: string | undefined;
   /** JSON. */
-  body?: string;
+  body?: string | undefined;
   /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
-  problemIn(body: unknown): string | RunFailure | undefined;
+  findProblem(body: unknown): string | RunFailure | undefined;
 }
 
 export class Transport {
-  readonly #settings: Settings;
-  readonly #connections: DispatcherLike;
+  readonly #options: ParsedOptions;
+  readonly #dispatcher: DispatcherLike;
   /** Built once per client, because merging headers for each call is slow. */
   readonly #jsonHeaders: Record<string, string>;
 
-  constructor(settings: Settings, connections: DispatcherLike) {
-    this.#settings = settings;
-    this.#connections = connections;
-    this.#jsonHeaders = { ...settings.headers, "content-type": "application/json" };
+  constructor(options: ParsedOptions, dispatcher: DispatcherLike) {
+    this.#options = options;
+    this.#dispatcher = dispatcher;
+    this.#jsonHeaders = { ...options.headers, "content-type": "application/json" };
   }
 
-  async send<Body>(call: Call, options: RequestOptions | undefined): Promise<KibanaResponse<Body>> {
-    const { origin, prefix } = this.#settings;
-    const { method, path, connectorId, body: json = null } = call;
-    const { headers: callHeaders, requestTimeout, signal } = checkRequestOptions(options ?? {});
-    const clientHeaders = json === null ? this.#settings.headers : this.#jsonHeaders;
-    const headers = callHeaders ? { ...clientHeaders, ...callHeaders } : clientHeaders;
-    const timeout = requestTimeout ?? this.#settings.requestTimeout;
-    const request = { origin, path: `${prefix}/api/actions${path}`, method, headers, body: json, connectorId };
-    const response = await exchange(this.#connections, request, timeout, signal);
-    if ("error" in response) throw noResponseError(request, response);
-    const { statusCode, text } = response;
+  async send<Body>(call: Call, callOptions: RequestOptions = {}): Promise<KibanaResponse<Body>> {
+    const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#options;
+    const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
+    const { method, connectorId, body = null } = call;
+    const path = `${pathPrefix}/api/actions${call.path}`;
+    const baseHeaders = body === null ? clientHeaders : this.#jsonHeaders;
+    const headers = callHeaders ? { ...baseHeaders, ...callHeaders } : baseHeaders;
+    const request: ApiRequest = { origin, path, method, headers, body, connectorId };
+    const result = await exchange(this.#dispatcher, request, requestTimeout, signal);
+    if ("error" in result) throw createNoResponseError(request, result);
+    const { statusCode, text } = result;
     // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
-    const body = statusCode === 204 ? undefined : parseJson(text);
-    const isSuccess = statusCode >= 200 && statusCode <= 299;
-    const tooLong = text === undefined ? "the body is longer than 64 MiB" : undefined;
-    const problem = isSuccess ? (tooLong ?? call.problemIn(body)) : undefined;
-    if (isSuccess && problem === undefined) return { body: body as Body, statusCode, headers: response.headers };
-    const parsed = { ...response, body };
-    throw typeof problem === "object" ? runError(request, parsed, problem) : responseError(request, parsed, problem);
+    const parsed = statusCode === 204 ? undefined : tryParseJson(text);
+    if (statusCode < 200 || statusCode > 299) throw createResponseError(request, { ...result, body: parsed });
+    const problem = text === undefined ? "more than 64 MiB" : call.findProblem(parsed);
+    if (problem === undefined) return { body: parsed as Body, statusCode, headers: result.headers };
+    const response = { ...result, body: parsed };
+    if (typeof problem === "string") throw createResponseError(request, response, problem);
+    throw createRunError(request, response, problem);
   }
 }

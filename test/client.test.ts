@@ -12,12 +12,13 @@ const connector = { id: "c1", name: "n", connector_type_id: ".index", is_preconf
 const written = { errors: false, items: [{ create: { _index: "i", _id: "1", status: 201 } }] };
 const run = { connector_id: "c1", status: "ok", data: written };
 
-it("the package exports exactly these names", () => {
+it("the package exports exactly these names, and the outcome of an error that you create is unknown", () => {
   const names = `
     AuthenticationError AuthorizationError BadRequestError ConfigurationError ConflictError ConnectionError
     ConnectorExecutionError DeserializationError ErrorWithResponse KibanaClient KibanaError NotFoundError NotReadyError
     PayloadTooLargeError ResponseError SerializationError TimeoutError TooManyRequestsError writtenDocuments`;
   assert.deepEqual(Object.keys(library).sort(), names.trim().split(/\s+/));
+  assert.equal(new library.TimeoutError("t").outcome, "unknown");
 });
 
 type Call = (client: KibanaClient) => Promise<unknown>;
@@ -70,10 +71,10 @@ describe("a request on the wire", () => {
 
   it("has the client's headers, which those of the call replace whatever their case", async (t) => {
     const { url, requests } = await serve(t, []);
-    const client = new KibanaClient({ node: url, headers: { "X-One": "1", "x-two": "2" } });
+    const client = new KibanaClient({ node: url, headers: { "X-One": "1", "x-two": "2", "KBN-XSRF": "4" } });
     await client.space("ops").actions.getAll({ headers: { "x-TWO": "3", Authorization: "mine" } });
-    const { authorization, "x-one": one, "x-two": two } = requests[0]?.headers ?? {};
-    assert.deepEqual([one, two, authorization], ["1", "3", "mine"]);
+    const { authorization, "x-one": one, "x-two": two, "kbn-xsrf": xsrf } = requests[0]?.headers ?? {};
+    assert.deepEqual([one, two, xsrf, authorization], ["1", "3", "4", "mine"]);
   });
 
   const encoded = "aWQ6c2VjcmV0";
@@ -126,8 +127,8 @@ describe("a body that the API does not return is a DeserializationError", () => 
     ["execute of another connector", execute, { ...run, connector_id: "x" }, /: connector_id of the body is x/],
     ["execute without status", execute, { connector_id: "c1" }, /: status of the body is undefined/],
     ["getAll of an object", getAll, connector, /: the body is no list/],
-    ["getAll of a list with something else in it", getAll, [connector, {}], /: id of the body is undefined/],
-    ["listTypes of numbers", ({ actions }) => actions.listTypes(), [1], /: the body is no JSON object/],
+    ["getAll of a list with something else in it", getAll, [connector, {}], /: an item of the list has no id/],
+    ["listTypes of numbers", ({ actions }) => actions.listTypes(), [1], /: an item of the list has no id/],
     ["delete with 200", ({ actions }) => actions.delete({ id: "c1" }), {}, /: 204 was expected/],
   ];
   for (const [what, call, body, says] of bodies)
@@ -177,14 +178,11 @@ describe("an option that is wrong is refused, without repeating an address or a 
     ].map((node) => ({ node })),
     "auth:": [
       ...[{}, null, "hunter2", { username: "u" }, { password: "hunter2" }, { apikey: "hunter2" }],
-      ...[
-        { bearer: "hunter2", apiKey: "id:hunter2" },
-        { username: "u", password: "hunter2", bearer: "t" },
-      ],
+      ...["", { bearer: "hunter2", apiKey: "id:hunter2" }, { username: "u", password: "hunter2", bearer: "t" }],
     ].map((auth) => ({ node, auth })),
     "auth: there is also a header": [{ node, auth: { bearer: "hunter2" }, headers: { Authorization: "hunter2" } }],
     "auth.password:": ["", undefined].map((password) => ({ node, auth: { username: "hunter2", password } })),
-    "auth.username:": ["", undefined].map((username) => ({ node, auth: { username, password: "hunter2" } })),
+    "auth.username:": ["", undefined, "a:b"].map((username) => ({ node, auth: { username, password: "hunter2" } })),
     "auth.bearer:": ["", undefined, " "].map((bearer) => ({ node, auth: { bearer } })),
     "auth.apiKey:": [
       ...["", undefined, " ", "hunter2", "a:b:hunter2", "YVdRNmMyVmpjbVYw", "YT!pi", "xessu_hunter2", "YTpiOmM="],
@@ -236,6 +234,7 @@ describe("an argument that is wrong is refused, and nothing is sent", () => {
     ["id of create", ({ actions }, id) => actions.create({ id, name: "n", connector_type_id: ".x" }), /^id:/, [""]],
     ["params", ({ actions }, params) => actions.execute({ id: "c", params }), /^params:/, [undefined, null, [], "t"]],
     ["space", (client, id) => client.space(id), /^space:/, [undefined, null, "Ops", ""]],
+    ["options", ({ actions }, wrong) => actions.getAll(wrong), /^options:/, [null, 5, "x"]],
     ["timeout", ({ actions }, ms) => actions.getAll({ requestTimeout: ms }), /^requestTimeout:/, [0, "1", 2 ** 31]],
     ["signal", ({ actions }, signal) => actions.getAll({ signal }), /^signal:/, [{}, "x", { throwIfAborted() {} }]],
     ["header's name", ({ actions }, key) => actions.getAll({ headers: { [key]: "1" } }), /invalid header key/, ["x a"]],

@@ -226,20 +226,20 @@ function visible(error: Failure): string {
 
 // Each secret has the word hunter2 many times, which must not appear, wherever the secret is cut.
 const word = "hunter2-".repeat(20);
-const secret = `shorter-<&>"\\\tç${word}`;
+const secret = `shorter-/<&>"\\\tç${word}`;
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const ascii = (json: string) =>
-  json.replace(/[<>&\x80-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  json.replace(/[<>&\x80-\uffff]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`).replaceAll("/", "\\/");
 const credentials: [what: string, options: Options, secrets: string[]][] = [
   ["a password", { auth: { username: "u", password: secret } }, [secret, `u:${secret}`, base64(`u:${secret}`)]],
   ["an API key", { auth: { apiKey: `id:${word}` } }, [`id:${word}`, base64(`id:${word}`)]],
   ["a token", { auth: { bearer: word } }, [word]],
   ["an authorization header", { headers: { authorization: `Custom ${word}` } }, []],
-  ["the secrets of a connector", {}, [secret]],
+  ["the secrets of a connector", {}, [secret, "12345678"]],
 ];
 const responses: [where: string, status: number, wrap: (text: string) => unknown][] = [
   ["an error of Kibana", 400, (text) => kibana(400, text)],
-  ["the JSON of Go or Python", 400, (text) => ascii(JSON.stringify(kibana(400, text)))],
+  ["the JSON of Go or Python", 400, (text) => ascii(JSON.stringify(kibana(400, ascii(text))))],
   ["keys and nested values", 500, (text) => ({ [text]: [{ [text]: text }] })],
   ["a page", 502, (text) => `<html><title>${text}`],
   ["a long text", 503, (text) => "x".repeat(900) + text.repeat(9)],
@@ -256,11 +256,12 @@ for (const [what, options, secrets] of credentials)
         response.writeHead(status, { "x-echo": authorization, "x-list": [authorization, "b"] });
         response.end(typeof content === "string" ? content : JSON.stringify(content));
       });
-      const request = { name: "n", connector_type_id: ".x", secrets: { list: ["shorter-", { a: secret }] } };
+      const request = { name: "n", connector_type_id: ".x", secrets: { list: [12345678, { a: secret }] } };
       const isRun = where === "a failed run" && secrets[0] !== secret;
       const call: Call = isRun ? execute : (actions) => actions.create(request);
       const text = visible(await errorOf(call, { node, ...options }));
       assert.match(text, /\[redacted\]/);
+      assert.doesNotMatch(text, /12345678/);
       for (const part of ["hunter2", base64(`u:${secret}`).slice(0, 40), base64(`id:${word}`).slice(0, 40)])
         assert.equal(text.indexOf(part), -1, text.slice(text.indexOf(part) - 40, text.indexOf(part) + 40));
     });
@@ -340,7 +341,7 @@ it("a message of anything that a dispatcher throws is that of a ConnectionError"
 });
 
 it("an error does not keep a body that is longer than 1 MiB, and a response that is no 2xx ends there", async (t) => {
-  for (const [status, says] of Object.entries({ 200: /: a long body$/, 500: / Error$/ })) {
+  for (const [status, says] of Object.entries({ 200: /OK: .*: a long body$/, 500: /Error: a long body$/ })) {
     const { body, message } = await respond(t, Number(status), "x".repeat(2 ** 20 + 1));
     assert.deepEqual([body, says.test(message)], [undefined, true], message);
   }

@@ -1,27 +1,27 @@
-// The connections to Kibana; the only file that loads undici.
+// The dispatcher of a client; the only file that loads undici.
 import type { Agent } from "undici";
 import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
-import type { Settings } from "./options.ts";
+import type { ParsedOptions } from "./options.ts";
 
 /** Limits for connecting, in milliseconds: in total, and for each IP address of the host. */
 const connectTimeouts = { timeout: 10_000, autoSelectFamilyAttemptTimeout: 2_500 };
 
 /** Sends requests through the caller's dispatcher, or through its own Agent. The first call creates the Agent. */
-export class Connections implements DispatcherLike {
-  readonly #settings: Pick<Settings, "tls" | "dispatcher">;
+export class LazyDispatcher implements DispatcherLike {
+  readonly #options: Pick<ParsedOptions, "tls" | "dispatcher">;
   #agent: Promise<Agent> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: Pick<Settings, "tls" | "dispatcher">) {
-    this.#settings = settings;
+  constructor(options: Pick<ParsedOptions, "tls" | "dispatcher">) {
+    this.#options = options;
   }
 
   dispatch(options: object, handler: { onResponseError(controller: null, error: unknown): void }): boolean {
-    const { dispatcher, tls } = this.#settings;
+    const { dispatcher, tls } = this.#options;
     if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
     if (dispatcher) return dispatcher.dispatch(options, handler);
-    this.#agent ??= loadAgent().then((AgentClass) => new AgentClass({ connect: { ...tls, ...connectTimeouts } }));
+    this.#agent ??= loadAgentClass().then((AgentClass) => new AgentClass({ connect: { ...tls, ...connectTimeouts } }));
     this.#agent
       .then((agent: DispatcherLike) => agent.dispatch(options, handler))
       .catch((error: unknown) => handler.onResponseError(null, error));
@@ -39,7 +39,7 @@ export class Connections implements DispatcherLike {
 }
 
 /** Loads only the Agent. On Node 20, loading all of undici would replace the dispatcher of the program's `fetch`. */
-async function loadAgent(): Promise<typeof Agent> {
+async function loadAgentClass(): Promise<typeof Agent> {
   try {
     // @ts-expect-error undici declares types for its index only
     return (await import("undici/lib/dispatcher/agent.js")).default;

@@ -1,0 +1,37 @@
+// Variables of the environment and of .env files.
+import { readFileSync, statSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { parse } from "dotenv";
+import { refuse } from "./options.ts";
+
+/** `source` is the place where it is set. `label` is its name in messages, such as `KIBANA_URL (.env)`. */
+export type Variable = Readonly<Record<"value" | "source" | "label", string>>;
+
+/** Looks a variable up. Undefined if it is not set, or blank. */
+export type Lookup = (name: string) => Variable | undefined;
+
+/** Such as `process.env`. */
+export type Values = Readonly<Record<string, string | undefined>>;
+
+export function createLookup(source: string, values: Values): Lookup {
+  return (name) => {
+    const value = values[name];
+    if (!value?.trim()) return undefined;
+    const label = `${name} (${source})`;
+    if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${label}: is quoted. Remove the quotes around the value.`);
+    return { value, source, label };
+  };
+}
+
+/** A file that does not exist has no variables. Messages name the file relative to `cwd`. */
+export function readEnvFile(file: string, cwd: string): Lookup {
+  const path = resolve(cwd, file);
+  const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
+  if (/[\0\uFFFD]/.test(text)) refuse(`${path}: is not UTF-8 (old PowerShells write UTF-16). Save it as UTF-8.`);
+  return createLookup(relative(cwd, path).replaceAll("\\", "/"), parse(text));
+}
+
+/** Looks in one place, then in the other. */
+export function withFallback(lookup: Lookup, fallback: Lookup): Lookup {
+  return (name) => lookup(name) ?? fallback(name);
+}
