@@ -1,12 +1,9 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
 import type * as types from "./connector-types.ts";
-import { applyToJson, isRecord, serialize, toRecord, toText } from "./json.ts";
-import { type RequestOptions, refuse } from "./options.ts";
+import { isRecord, toRecord, toText } from "./json.ts";
+import { checkObject, type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, findRunFailure } from "./runs.ts";
 import type { Call, Transport } from "./transport.ts";
-
-/** Any id of a connector type. Editors complete the known ones. */
-type ConnectorTypeId = keyof types.ConnectorTypes | (string & {});
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -31,11 +28,10 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<Type extends ConnectorTypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
-    const { id, ...connector } = checkObject(request);
+  async create<Type extends types.ConnectorTypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
+    const { id, ...body } = checkObject(request);
     const path = id === undefined ? "/connector" : toConnectorPath(id);
-    const body = serialize(connector);
-    const call: Call = { method: "POST", path, connectorId: id, body, findProblem: expectConnector(id) };
+    const call: Call = { method: "POST", path, body, findProblem: createConnectorCheck(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -46,7 +42,11 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = checkObject(request);
-    const call: Call = { method: "GET", path: toConnectorPath(id), connectorId: id, findProblem: expectConnector(id) };
+    const call: Call = {
+      method: "GET",
+      path: toConnectorPath(id),
+      findProblem: createConnectorCheck(id),
+    };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -68,10 +68,8 @@ export class Actions {
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
-    const { id, ...connector } = checkObject(request);
-    const path = toConnectorPath(id);
-    const body = serialize(connector);
-    const call: Call = { method: "PUT", path, connectorId: id, body, findProblem: expectConnector(id) };
+    const { id, ...body } = checkObject(request);
+    const call: Call = { method: "PUT", path: toConnectorPath(id), body, findProblem: createConnectorCheck(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -84,7 +82,7 @@ export class Actions {
   async delete(request: { id: string }, options?: RequestOptions) {
     const { id } = checkObject(request);
     const findProblem = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: toConnectorPath(id), connectorId: id, findProblem };
+    const call: Call = { method: "DELETE", path: toConnectorPath(id), findProblem };
     return this.#transport.send<undefined>(call, options);
   }
 
@@ -102,15 +100,15 @@ export class Actions {
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
   async execute<Type extends string = string>(request: types.ExecuteRequest<Type>, options?: RequestOptions) {
-    const { id } = checkObject(request);
-    const params = applyToJson(request.params);
-    if (!isRecord(params)) refuse('params: must be an object, such as { documents: [{ message: "hello" }] }.');
+    const { id, params } = checkObject(request);
+    checkObject(params, 'params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${toConnectorPath(id)}/_execute`;
-    const body = serialize({ params });
     const count = countDocuments(params);
     const findProblem = (result: unknown) =>
-      findFieldProblem(result, { connector_id: id, status: undefined }) ?? findRunFailure(toRecord(result), count);
-    const call: Call = { method: "POST", path, connectorId: id, body, findProblem };
+      findFieldProblem(result, "connector_id", id) ??
+      findFieldProblem(result, "status") ??
+      findRunFailure(toRecord(result), count);
+    const call: Call = { method: "POST", path, body: { params }, findProblem };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
@@ -127,11 +125,6 @@ export class Actions {
   }
 }
 
-function checkObject<Argument extends object>(argument: Argument): Argument {
-  if (!isRecord(argument)) refuse("The first argument must be an object.");
-  return argument;
-}
-
 /** Encoding keeps the id in one path segment. `""`, `.` and `..` are refused, because URLs drop them. */
 function toConnectorPath(id: string): string {
   if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
@@ -140,8 +133,8 @@ function toConnectorPath(id: string): string {
 }
 
 /** The body must be a connector: the one with this id, if given. */
-function expectConnector(id: string | undefined): Call["findProblem"] {
-  return (body) => findFieldProblem(body, { id, connector_type_id: undefined });
+function createConnectorCheck(id: string | undefined): Call["findProblem"] {
+  return (body) => findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
 }
 
 function findListProblem(body: unknown): string | undefined {
@@ -149,13 +142,10 @@ function findListProblem(body: unknown): string | undefined {
   return body.every((item) => typeof toRecord(item).id === "string") ? undefined : "an item of the list has no id";
 }
 
-/** The body must have these fields, each with a string: the given one, if it is not undefined. */
-function findFieldProblem(body: unknown, fields: Readonly<Record<string, string | undefined>>): string | undefined {
+/** The body must have this field, with a string: the expected one, if given. */
+function findFieldProblem(body: unknown, name: string, expected?: string): string | undefined {
   if (!isRecord(body)) return "the body is no JSON object";
-  for (const [name, expected] of Object.entries(fields)) {
-    const value = body[name];
-    const isValid = typeof value === "string" && (expected === undefined || value === expected);
-    if (!isValid) return `${name} of the body is ${toText(value)}`;
-  }
-  return undefined;
+  const value = body[name];
+  if (typeof value === "string" && value === (expected ?? value)) return undefined;
+  return `${name} of the body is ${toText(value)}`;
 }

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type Auth, checkSpace, encodeApiKey, type KibanaClientOptions, parseNode, refuse } from "./options.ts";
-import { createLookup, type Lookup, readEnvFile, type Values, type Variable, withFallback } from "./variables.ts";
+import { createLookup, type Env, type Lookup, readEnvFile, type Variable, withFallback } from "./variables.ts";
 
 /** What {@link loadConfig} found. */
 export interface Config {
@@ -19,15 +19,15 @@ export interface Config {
 
 /** Where {@link loadConfig} looks. Default: the environment and the working directory of this process. */
 export interface ConfigOptions {
-  env?: Values | undefined;
+  env?: Env | undefined;
   cwd?: string | undefined;
 }
 
 type Credentials = Readonly<{ auth: Auth; source: string }>;
 
-interface Found {
-  kibana?: string | undefined;
-  elasticsearch?: string | undefined;
+interface Settings {
+  kibanaNode?: string | undefined;
+  elasticsearchNode?: string | undefined;
   credentials?: Credentials | undefined;
   warning?: string | undefined;
 }
@@ -51,29 +51,30 @@ interface Found {
 export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOptions = {}): Config {
   const environment = createLookup("environment variables", env);
   const dotEnv = readEnvFile(".env", cwd);
-  const found = findSettings(environment, dotEnv) ?? findStartLocal(environment("ES_LOCAL_DIR"), cwd);
-  const { kibana: node = "http://localhost:5601", elasticsearch, credentials, warning } = found;
+  const settings = findSettings(environment, dotEnv) ?? findStartLocal(environment("ES_LOCAL_DIR"), cwd);
+  const { kibanaNode = "http://localhost:5601", elasticsearchNode, credentials, warning } = settings;
   const warnings = warning ? [warning] : [];
-  for (const url of new Set([node, elasticsearch]))
-    if (credentials && url?.startsWith("http:") && !isLoopback(url))
-      warnings.push(`The credentials are sent to ${url} unencrypted. Use https.`);
+  for (const node of new Set([kibanaNode, elasticsearchNode]))
+    if (credentials && node?.startsWith("http:") && !isLoopback(node))
+      warnings.push(`The credentials are sent to ${node} unencrypted. Use https.`);
   const authOption = credentials && { auth: credentials.auth };
   const space = environment("KIBANA_SPACE") ?? dotEnv("KIBANA_SPACE");
   return {
-    kibana: { node, ...authOption, ...(space && { space: checkSpace(space.value, space.label) }) },
-    ...(elasticsearch && { elasticsearch: { node: elasticsearch, ...authOption } }),
+    kibana: { node: kibanaNode, ...authOption, ...(space && { space: checkSpace(space.value, space.label) }) },
+    ...(elasticsearchNode && { elasticsearch: { node: elasticsearchNode, ...authOption } }),
     ...(credentials && { credentialsFrom: credentials.source }),
     warnings,
   };
 }
 
 /** What our own variables say. Undefined if none of them is set. */
-function findSettings(environment: Lookup, dotEnv: Lookup): Found | undefined {
+function findSettings(environment: Lookup, dotEnv: Lookup): Settings | undefined {
   const lookup = withFallback(environment, dotEnv);
-  const kibana = findNode(lookup, "KIBANA_URL");
-  const elasticsearch = findNode(lookup, "ELASTICSEARCH_URL");
+  const kibanaNode = findNode(lookup, "KIBANA_URL");
+  const elasticsearchNode = findNode(lookup, "ELASTICSEARCH_URL");
   const credentials = findCredentials(environment, dotEnv);
-  return kibana || elasticsearch || credentials ? { kibana, elasticsearch, credentials } : undefined;
+  if (!kibanaNode && !elasticsearchNode && !credentials) return undefined;
+  return { kibanaNode, elasticsearchNode, credentials };
 }
 
 function findNode(lookup: Lookup, name: string): string | undefined {
@@ -89,18 +90,19 @@ function findCredentials(environment: Lookup, dotEnv: Lookup): Credentials | und
   const apiKey = lookup("KIBANA_API_KEY");
   const username = lookup("KIBANA_USERNAME");
   const password = lookup("KIBANA_PASSWORD");
-  if (apiKey) return toKeyCredentials(apiKey);
+  if (apiKey) return toApiKeyCredentials(apiKey);
   if (!username && !password) return undefined;
   if (!username) refuse(`KIBANA_USERNAME: not set or empty, but ${password?.label} is set.`);
   if (!password)
     refuse(`KIBANA_PASSWORD: not set or empty, but ${username.label} is set. In .env, quote a value with #.`);
   const stray = lookup === dotEnv && (environment("KIBANA_USERNAME") ?? environment("KIBANA_PASSWORD"));
   if (stray) refuse(`${stray.label}, ${username.label} and ${password.label}: different users? Set both in one place.`);
-  return toUserCredentials(username.value, password, [...new Set([username.source, password.source])].join(" and "));
+  const source = [...new Set([username.source, password.source])].join(" and ");
+  return { auth: { username: username.value, password: password.value }, source };
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Found {
+function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Settings {
   const folder = esLocalDir ? resolve(cwd, esLocalDir.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return {};
   if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.label}: there is no .env in ${folder}.`);
@@ -109,10 +111,11 @@ function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Found {
     return { warning: `${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.` };
   const apiKey = lookup("ES_LOCAL_API_KEY");
   const password = lookup("ES_LOCAL_PASSWORD");
-  const credentials = apiKey ? toKeyCredentials(apiKey) : password && toUserCredentials("elastic", password);
+  const user = password && { auth: { username: "elastic", password: password.value }, source: password.source };
+  const credentials = apiKey ? toApiKeyCredentials(apiKey) : user;
   return {
-    kibana: findLocalNode(lookup, "KIBANA_LOCAL", "5601"),
-    elasticsearch: findLocalNode(lookup, "ES_LOCAL", "9200"),
+    kibanaNode: findLocalNode(lookup, "KIBANA_LOCAL", "5601"),
+    elasticsearchNode: findLocalNode(lookup, "ES_LOCAL", "9200"),
     credentials,
     warning: credentials ? undefined : `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`,
   };
@@ -141,10 +144,6 @@ function isLoopback(url: string): boolean {
   return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
-function toKeyCredentials({ value, label, source }: Variable): Credentials {
+function toApiKeyCredentials({ value, label, source }: Variable): Credentials {
   return { auth: { apiKey: encodeApiKey(value, label) }, source };
-}
-
-function toUserCredentials(username: string, password: Variable, source = password.source): Credentials {
-  return { auth: { username, password: password.value }, source };
 }

@@ -19,6 +19,9 @@ export interface ConnectorTypes {
   ".server-log": { config: EmptyObject; secrets: EmptyObject; params: ServerLogParams; data: unknown };
 }
 
+/** The id of a connector type. Editors complete the known ones. */
+export type ConnectorTypeId = keyof ConnectorTypes | (string & {});
+
 /** `{}` */
 type EmptyObject = Record<string, never>;
 
@@ -144,26 +147,28 @@ export interface ExecuteResult<Type extends string = string> {
   data: TypeFields<Type>["data"];
 }
 
-/** What `create` takes. */
-export type CreateRequest<Type extends string = string> = {
-  /** Not blank. Need not be unique: two connectors may have the same name. */
-  name: string;
-  /** Such as `.index`. Cannot be changed later. */
-  connector_type_id: Type;
-  /**
-   * An id of your own. With it, a repeated `create` rejects with a `ConflictError` and makes no second connector.
-   * Kibana 8.8 to 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`,
-   * with no `-` at the start or the end. Default: Kibana makes one.
-   */
-  id?: string | undefined;
-} & RequestField<"config", Type> &
-  RequestField<"secrets", Type>;
+/** What `create` takes. If the type is a union, each of its members needs its own config. */
+export type CreateRequest<Type extends string = string> = Type extends string
+  ? {
+      /** Not blank. Need not be unique: two connectors may have the same name. */
+      name: string;
+      /** Such as `.index`. Cannot be changed later. */
+      connector_type_id: Type;
+      /**
+       * An id of your own. With it, a repeated `create` rejects with a `ConflictError` and makes no second connector.
+       * Kibana 8.8 to 9.3 accepts a UUID (version 1 to 5). Kibana 9.4 and later accept up to 36 of `a-z`, `0-9` and `-`,
+       * with no `-` at the start or the end. Default: Kibana makes one.
+       */
+      id?: string | undefined;
+    } & RequestField<"config", Type> &
+      RequestField<"secrets", Type>
+  : never;
 
 /** What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. */
 export type UpdateRequest<Type extends string = string> = {
   id: ConnectorId<Type>;
   name: string;
-  /** Cannot be changed: do not send it. Of a connector that `get` returned, send only `id`, `name` and `config`. */
+  /** Cannot be changed: do not send it. Of a connector that you have, send only `id`, `name` and `config`. */
   connector_type_id?: never;
 } & RequestField<"config", Type> &
   RequestField<"secrets", Type>;

@@ -35,7 +35,7 @@ export class ConfigurationError extends KibanaError {
   override readonly outcome = "not-applied";
 }
 
-/** JSON would lose a part of the request. Nothing was sent. The message has the path, such as `documents[2].value`. */
+/** JSON would lose a part of the request. Nothing was sent. The message has the path, such as `params.documents[2].value`. */
 export class SerializationError extends KibanaError {
   override readonly name = "SerializationError";
   override readonly outcome = "not-applied";

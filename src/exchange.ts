@@ -4,7 +4,7 @@ import type { Dispatcher } from "undici";
 
 /** A Dispatcher of undici 7 or 8, such as an Agent, a ProxyAgent or a MockAgent. */
 export interface DispatcherLike {
-  dispatch(options: object, handler: object): boolean;
+  dispatch(options: object, handler: object): unknown;
 }
 
 export interface HttpRequest {
@@ -26,8 +26,8 @@ export interface HttpResponse {
   text: string | undefined;
 }
 
-/** Why no response arrived. */
-export interface NoResponse {
+/** Why no complete response arrived. */
+export interface ExchangeFailure {
   /** What undici reported. If the deadline passed, `{ code: "TIMEOUT", message }`. */
   error: unknown;
   /** Whether the request may have reached the server. */
@@ -47,7 +47,7 @@ export function exchange(
   request: HttpRequest,
   timeout: number,
   signal: AbortSignal | undefined,
-): Promise<HttpResponse | NoResponse> {
+): Promise<HttpResponse | ExchangeFailure> {
   // undici, the deadline and the signal report here. The first of them decides, because a promise settles once.
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -57,7 +57,7 @@ export function exchange(
     let size = 0;
     let isSettled = false;
     let controller: Dispatcher.DispatchController | undefined;
-    let head: Omit<HttpResponse, "text"> = { statusCode: 0, statusText: "", headers: {} };
+    const response: HttpResponse = { statusCode: 0, statusText: "", headers: {}, text: undefined };
 
     const cleanUp = () => {
       isSettled = true;
@@ -89,29 +89,24 @@ export function exchange(
         if (isSettled) cancel();
       },
       onResponseStart(_, statusCode, headers, statusText = "") {
-        head = { statusCode, statusText, headers };
+        Object.assign(response, { statusCode, statusText, headers });
       },
       onResponseData(_, chunk) {
         size += chunk.length + chunkOverhead;
         chunks.push(chunk);
-        if (size <= (head.statusCode < 300 ? maxBodySize : maxErrorBodySize)) return;
-        resolve({ ...head, text: undefined });
+        if (size <= (response.statusCode < 300 ? maxBodySize : maxErrorBodySize)) return;
+        resolve({ ...response }); // a copy, because a dispatcher may go on
         cancel();
       },
       onResponseEnd() {
-        // Field by field, because a spread is slow enough to be seen in the time of a call.
-        const { statusCode, statusText, headers } = head;
-        resolve({ statusCode, statusText, headers, text: Buffer.concat(chunks).toString() });
+        response.text = Buffer.concat(chunks).toString();
+        resolve(response);
         cleanUp();
       },
       onResponseError: (_, error) => fail(error ?? new Error("The dispatcher gave no reason.")),
     };
     const { origin, path, method, headers, body } = request;
-    try {
-      // Our deadline covers the whole exchange, so undici's own timeouts are off.
-      dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
-    } catch (error) {
-      fail(error);
-    }
+    // Our deadline covers the whole exchange, so undici's own timeouts are off.
+    dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
   });
 }

@@ -8,10 +8,9 @@ import type { UnknownRecord } from "./json.ts";
  */
 type HintTable = ReadonlyArray<readonly [pattern: RegExp, hint: string]>;
 
-/** Situation: `<code> <sent or unsent> <origin> <Kibana or proxy>`. */
+/** Situation: `<code> <sent or unsent> <origin>`. */
 export const connectionHints: HintTable = [
-  [/ECONNREFUSED.* proxy/, "Nothing listens at {proxy}, where your dispatcher expects a proxy."],
-  [/ECONNREFUSED/, "Nothing listens at {origin}. Start Kibana (start-local: elastic-start-local/start.sh)."],
+  [/ECONNREFUSED/, "Nothing listens at {peer}. Start Kibana (elastic-start-local/start.sh), or check your proxy."],
   [/.*\nProxy (response|Auth)/, "The proxy of your dispatcher refused the request. 407: it needs credentials."],
   [/ENOTFOUND|EAI_AGAIN/, "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN."],
   [/(E(HOST|NET)UNREACH|\w*TIMED?OUT) unsent/, "{origin} does not accept connections. Check network and VPN."],
@@ -27,9 +26,9 @@ export const connectionHints: HintTable = [
   [/UND_ERR_INVALID_ARG.*\ninvalid on/, "dispatcher: must be of undici 7 or 8."],
 ];
 
-/** Situation: `<status> <method> <kind of response> <sign-in>`, such as `401 GET Kibana Basic elastic:`. */
+/** Situation: `<status> <method> <kind of response> <sign-in>`, such as `401 GET rejected Basic elastic:`. */
 export const responseHints: HintTable = [
-  [/... \w+ Elasticsearch /, "{origin} is Elasticsearch. Kibana has port 5601, or .kb. (not .es.) in its name."],
+  [/... \w+ elasticsearch /, "{origin} is Elasticsearch. Kibana has port 5601, or .kb. (not .es.) in its name."],
   [/... \w+ (page|other) .*\n.*HTTP.* to (an )?(HTTPS|SSL)/, "That port uses TLS: use https://."],
   [/3.. /, "Redirects are not followed: they would send the credentials elsewhere. Use Kibana's own address."],
   [/407 /, "The proxy of your dispatcher needs credentials."],
@@ -52,12 +51,12 @@ export const responseHints: HintTable = [
   [/400 .*\n(Predefined IDs|\[request params\.id)/, "crypto.randomUUID() makes an id that every version accepts."],
   [/400 .*\n(This .* in a )?[Pp]reconfigured/, "kibana.yml defines it: you can run it, but not change it."],
   [/400 .*\n(Execution of )?[Ss]ystem action/, "It belongs to Kibana: this API can neither change nor run it."],
-  [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
+  [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
   [
     /404 .*\nNot Found$/,
-    "No such path. node must end before /s/ or /app. Your own ids need Kibana 8.8, the rest 7.13.",
+    "No such path. Does node end before /app, with one space at most? Your own ids need Kibana 8.8.",
   ],
   [/409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],
@@ -89,11 +88,11 @@ const runHints: HintTable = [
   [/\w*(unavailable|rejected|circuit_breaking)/, unavailableHint],
 ];
 
-/** `placeholders` replace `{name}` in the hint. */
-export function findHint(table: HintTable, facts: string, placeholders: UnknownRecord = {}): string | undefined {
+/** `values` replace `{name}` in the hint. */
+export function findHint(table: HintTable, facts: string, values: UnknownRecord = {}): string | undefined {
   const beginning = facts.slice(0, 2000); // so that a long message cannot keep a pattern busy
   const hint = table.find(([pattern]) => new RegExp(pattern, `${pattern.flags}y`).test(beginning))?.[1];
-  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(placeholders[name]));
+  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
 }
 
 /** Looks first without the prefix of a reason such as `mapper_parsing_exception: [1:5] failed to parse: ...`. */

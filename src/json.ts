@@ -15,21 +15,21 @@ export function serialize(value: object): string {
     const reason = /call stack/.test(toText(cause)) ? "it contains itself, or is nested too deep" : toText(cause);
     throw new SerializationError(`The request cannot be turned into JSON: ${reason}.`, { cause });
   }
-  throw new SerializationError(loss.replace(/^\.(params\.)?/, ""));
+  throw new SerializationError(loss.replace(/^\./, ""));
 }
 
 /**
  * The first value that JSON would lose, as a path and a reason, such as `.total: NaN would be stored as null.` The path
  * is built only after a loss is found.
  */
-function findLoss(value: unknown, isFromToJson = false): string | undefined {
+function findLoss(value: unknown, isToJsonResult = false): string | undefined {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return undefined;
   if (typeof value === "number") return Number.isFinite(value) ? undefined : `: ${value} would be stored as null.`;
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  if (!isFromToJson && "toJSON" in value) {
-    const replacement = applyToJson(value);
+  if (!isToJsonResult && "toJSON" in value) {
+    const replacement = callToJson(value);
     if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
     if (replacement !== value) return findLoss(replacement, true); // JSON calls toJSON once
   }
@@ -37,7 +37,7 @@ function findLoss(value: unknown, isFromToJson = false): string | undefined {
 }
 
 /** What JSON takes instead of a value: what its toJSON() returns, or the value itself. */
-export function applyToJson(value: unknown): unknown {
+export function callToJson(value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("toJSON" in value)) return value;
   return typeof value.toJSON === "function" ? value.toJSON("") : value;
 }
@@ -50,28 +50,17 @@ function findLossInArray(array: readonly unknown[]): string | undefined {
   return undefined;
 }
 
-/** JSON would lose what they contain, even if an instance also has properties. */
-const classesWithHiddenContents = [Error, Map, Set, Promise, RegExp];
-
 function findLossInObject(object: object): string | undefined {
   const keys = Object.keys(object);
-  if (
-    !isPlainObject(object) &&
-    (keys.length === 0 || classesWithHiddenContents.some((Class) => object instanceof Class))
-  )
-    return `: ${object.constructor?.name} would lose its contents. Pass a plain object, an array or a string.`;
+  const className = object.constructor?.name ?? "Object";
+  if (object instanceof Error || (keys.length === 0 && className !== "Object"))
+    return `: ${className} would lose its contents. Pass a plain object, an array or a string.`;
   for (const key of keys) {
     const value = (object as Record<string, unknown>)[key];
     const loss = value === undefined ? undefined : findLoss(value); // undefined is left out on purpose, as JSON does
     if (loss !== undefined) return (/^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`) + loss;
   }
   return undefined;
-}
-
-/** A plain object of any realm, not an instance of a class. */
-function isPlainObject(object: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(object);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 export type UnknownRecord = Readonly<Record<string, unknown>>;

@@ -17,15 +17,18 @@ export class LazyDispatcher implements DispatcherLike {
     this.#options = options;
   }
 
-  dispatch(options: object, handler: { onResponseError(controller: null, error: unknown): void }): boolean {
+  /** Never throws: the handler gets every error. */
+  async dispatch(options: object, handler: { onResponseError(controller: null, error: unknown): void }) {
     const { dispatcher, tls } = this.#options;
-    if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
-    if (dispatcher) return dispatcher.dispatch(options, handler);
-    this.#agent ??= loadAgentClass().then((AgentClass) => new AgentClass({ connect: { ...tls, ...connectTimeouts } }));
-    this.#agent
-      .then((agent: DispatcherLike) => agent.dispatch(options, handler))
-      .catch((error: unknown) => handler.onResponseError(null, error));
-    return true;
+    try {
+      if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
+      if (dispatcher) return dispatcher.dispatch(options, handler);
+      this.#agent ??= loadAgentClass().then((Class) => new Class({ connect: { ...tls, ...connectTimeouts } }));
+      const agent: DispatcherLike = await this.#agent;
+      return agent.dispatch(options, handler);
+    } catch (error) {
+      return handler.onResponseError(null, error);
+    }
   }
 
   /** Closes only the Agent that we created. */

@@ -59,7 +59,7 @@ export interface KibanaClientOptions extends Omit<RequestOptions, "signal"> {
 export type ParsedOptions = ReturnType<typeof parseOptions>;
 
 export function parseOptions(options: KibanaClientOptions) {
-  if (!isRecord(options)) refuse('options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
+  checkObject(options, 'options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { auth, space, tls, dispatcher } = options;
   const node = parseNode(options.node);
   const { origin } = new URL(node);
@@ -124,8 +124,8 @@ const maxTimeout = 2 ** 31 - 1;
 
 /** Checks the options that a client and a call share. */
 export function parseRequestOptions(options: RequestOptions) {
-  if (!isRecord(options)) refuse("options: must be an object, such as { requestTimeout: 5_000 }.");
-  const { headers, requestTimeout, signal }: RequestOptions = options;
+  checkObject(options, "options: must be an object, such as { requestTimeout: 5_000 }.");
+  const { headers, requestTimeout, signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal: must be an AbortSignal.");
   const isValidTimeout = typeof requestTimeout === "number" && requestTimeout > 0 && requestTimeout <= maxTimeout;
   if (requestTimeout !== undefined && !isValidTimeout)
@@ -142,12 +142,20 @@ function parseHeaders(headers: Readonly<Record<string, string>>): Record<string,
 }
 
 function checkTls(tls: TlsOptions | undefined): TlsOptions | undefined {
-  if (tls !== undefined && !isRecord(tls)) refuse("tls: must be an object, such as { ca }.");
+  if (tls !== undefined) checkObject(tls, "tls: must be an object, such as { ca }.");
   for (const name of ["ca", "cert", "key"] as const)
     for (const value of [tls?.[name]].flat())
       if (typeof value === "string" && !value.includes("-----BEGIN"))
         refuse(`tls.${name}: is not PEM text. Pass the contents of the file, not its name.`);
   return tls;
+}
+
+export function checkObject<Value extends object>(
+  value: Value,
+  message = "The first argument must be an object.",
+): Value {
+  if (!isRecord(value)) refuse(message);
+  return value;
 }
 
 /** Reports an option or an argument that is wrong. */

@@ -1,6 +1,6 @@
 // The result of a run: why it failed, and where its documents are.
 import type { Outcome } from "./errors.ts";
-import { applyToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
+import { callToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -25,8 +25,12 @@ export function writtenDocuments(result: { data: unknown }): WrittenDocument[] {
   return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
 }
 
+/** What is wrong with the body of a 2xx, or why its run failed. */
+export type Problem = string | RunFailure;
+
 /** Why a run failed. */
 export interface RunFailure {
+  connectorId: string;
   /** For the error's message. */
   message: string;
   /** What Kibana or Elasticsearch said, unchanged, to find a hint. */
@@ -38,8 +42,9 @@ export interface RunFailure {
 const validationPattern = /^error validating (action params|(action|connector) type )/;
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
-export function countDocuments(params: UnknownRecord): number | undefined {
-  const documents = tryParseJson(applyToJson(params.documents));
+export function countDocuments(params: unknown): number | undefined {
+  const { documents: value } = toRecord(callToJson(params));
+  const documents = tryParseJson(callToJson(value));
   if (documents === undefined) return undefined;
   return Array.isArray(documents) ? documents.length : 0;
 }
@@ -50,20 +55,22 @@ export function countDocuments(params: UnknownRecord): number | undefined {
  * @param expectedCount how many documents the run has to write; undefined: not known, so `data` is not checked
  */
 export function findRunFailure(result: UnknownRecord, expectedCount: number | undefined): RunFailure | undefined {
-  const { status, message, service_message, data } = result;
+  const { connector_id, status, message, service_message, data } = result;
+  const connectorId = String(connector_id);
   if (status !== "ok") {
     const text = [message, service_message].filter(Boolean).map(toText).join(": ");
     // Only the words of Elasticsearch and Kibana choose a hint, not those of another system.
     const reason = expectedCount === undefined ? message : service_message || message;
     const outcome = validationPattern.test(toText(message)) ? "not-applied" : "unknown";
-    return { message: text || `status ${toText(status)}`, reason: toText(reason ?? ""), outcome };
+    return { connectorId, message: text || `status ${toText(status)}`, reason: toText(reason ?? ""), outcome };
   }
   if (expectedCount === undefined) return undefined;
-  const items = getItemResults(data);
-  const failures = items.map(findItemFailure).filter((failure) => failure !== undefined);
-  if (failures.length === 0 && items.length === expectedCount) return undefined;
-  const reason = failures[0] ?? `the response lists ${items.length} of ${expectedCount} documents`;
-  return { message: `Kibana says ok, but not every document was written: ${reason}`, reason, outcome: "unknown" };
+  const results = getItemResults(data);
+  const failures = results.map(findItemFailure).filter((failure) => failure !== undefined);
+  if (failures.length === 0 && results.length === expectedCount) return undefined;
+  const reason = failures[0] ?? `the response lists ${results.length} of ${expectedCount} documents`;
+  const text = `Kibana says ok, but not every document was written: ${reason}`;
+  return { connectorId, message: text, reason, outcome: "unknown" };
 }
 
 /** The results of a `_bulk`. The key is `create` in Kibana 8.4 and later, otherwise `index`. */

@@ -1,9 +1,9 @@
 // One call: headers out; the body, or an error, back.
-import { type ApiRequest, createNoResponseError, createResponseError, createRunError } from "./create-error.ts";
+import { createExchangeError, createResponseError } from "./create-error.ts";
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
-import { tryParseJson } from "./json.ts";
+import { serialize, tryParseJson } from "./json.ts";
 import { type ParsedOptions, parseRequestOptions, type RequestOptions } from "./options.ts";
-import type { RunFailure } from "./runs.ts";
+import type { Problem } from "./runs.ts";
 
 /** What every method resolves to. */
 export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | "headers"> {
@@ -15,12 +15,9 @@ export interface Call {
   method: HttpRequest["method"];
   /** Below `/api/actions`, encoded. */
   path: string;
-  /** If the path has one. */
-  connectorId?: string | undefined;
-  /** JSON. */
-  body?: string | undefined;
-  /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
-  findProblem(body: unknown): string | RunFailure | undefined;
+  body?: object;
+  /** Looks at the body of a 2xx, which is undefined with a 204. */
+  findProblem(body: unknown): Problem | undefined;
 }
 
 export class Transport {
@@ -38,21 +35,19 @@ export class Transport {
   async send<Body>(call: Call, callOptions: RequestOptions = {}): Promise<KibanaResponse<Body>> {
     const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#options;
     const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
-    const { method, connectorId, body = null } = call;
     const path = `${pathPrefix}/api/actions${call.path}`;
-    const baseHeaders = body === null ? clientHeaders : this.#jsonHeaders;
+    const json = call.body ? serialize(call.body) : null;
+    const baseHeaders = json === null ? clientHeaders : this.#jsonHeaders;
     const headers = callHeaders ? { ...baseHeaders, ...callHeaders } : baseHeaders;
-    const request: ApiRequest = { origin, path, method, headers, body, connectorId };
-    const result = await exchange(this.#dispatcher, request, requestTimeout, signal);
-    if ("error" in result) throw createNoResponseError(request, result);
-    const { statusCode, text } = result;
+    const request: HttpRequest = { origin, path, method: call.method, headers, body: json };
+    const response = await exchange(this.#dispatcher, request, requestTimeout, signal);
+    if ("error" in response) throw createExchangeError(request, response);
+    const { statusCode, text } = response;
     // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
-    const parsed = statusCode === 204 ? undefined : tryParseJson(text);
-    if (statusCode < 200 || statusCode > 299) throw createResponseError(request, { ...result, body: parsed });
-    const problem = text === undefined ? "more than 64 MiB" : call.findProblem(parsed);
-    if (problem === undefined) return { body: parsed as Body, statusCode, headers: result.headers };
-    const response = { ...result, body: parsed };
-    if (typeof problem === "string") throw createResponseError(request, response, problem);
-    throw createRunError(request, response, problem);
+    const body = statusCode === 204 ? undefined : tryParseJson(text);
+    if (statusCode < 200 || statusCode > 299) throw createResponseError(request, response, body);
+    const problem = text === undefined ? "more than 64 MiB" : call.findProblem(body);
+    if (problem !== undefined) throw createResponseError(request, response, body, problem);
+    return { body: body as Body, statusCode, headers: response.headers };
   }
 }

@@ -11,11 +11,11 @@ export type Variable = Readonly<Record<"value" | "source" | "label", string>>;
 export type Lookup = (name: string) => Variable | undefined;
 
 /** Such as `process.env`. */
-export type Values = Readonly<Record<string, string | undefined>>;
+export type Env = Readonly<Record<string, string | undefined>>;
 
-export function createLookup(source: string, values: Values): Lookup {
+export function createLookup(source: string, env: Env): Lookup {
   return (name) => {
-    const value = values[name];
+    const value = env[name];
     if (!value?.trim()) return undefined;
     const label = `${name} (${source})`;
     if (/^\s*(".*"|'.*')\s*$/s.test(value)) refuse(`${label}: is quoted. Remove the quotes around the value.`);

@@ -207,7 +207,7 @@ describe("the example fails with exit code 1, and still offers to delete the con
 
   it("nothing listens at KIBANA_URL", async (t) => {
     const { exitCode, stderr } = await runExample(t, { env: { KIBANA_URL: "http://127.0.0.1:1" } });
-    assert.match(stderr, /ECONNREFUSED.*\n {2}Nothing listens at http:\/\/127.0.0.1:1\. .*start-local/);
+    assert.match(stderr, /ECONNREFUSED.*\n {2}Nothing listens at 127.0.0.1:1\. .*start-local/);
     assert.equal(exitCode, 1);
   });
 

@@ -181,7 +181,7 @@ const connections: [codes: string, hint: RegExp | undefined, sent?: boolean, nod
   ["ERR_SSL_PACKET_LENGTH_TOO_LONG", /use http:\/\//, false, tls],
   ["ECONNRESET", /client certificate required/, true, tls],
   ["UND_ERR_INVALID_ARG", /undici 7 or 8/],
-  ["ECONNREFUSED", /Nothing listens at https:\/\/k.invalid\./, false, tls],
+  ["ECONNREFUSED", /Nothing listens at 10.0.0.1:443\..*proxy/, false, tls],
   ["ECONNRESET UND_ERR_SOCKET", /^(?!.*check before)/], // nothing was sent
   ["EUNKNOWN", undefined],
 ];
@@ -207,8 +207,8 @@ it("the hint for a proxy that refuses names the proxy, not Kibana", async (t) =>
   server.on("connect", (_request, socket) => socket.end("HTTP/1.1 407 No\r\n\r\n"));
   const refusing = `http://127.0.0.1:${await listen(t, server)}`;
   for (const [uri, node, hint] of [
-    ["http://127.0.0.1:1", "http://k.invalid", /at 127.0.0.1:1, where your dispatcher expects a proxy/],
-    ["http://127.0.0.1:1", "https://k.invalid", /at 127.0.0.1:1, where your dispatcher expects a proxy/],
+    ["http://127.0.0.1:1", "http://k.invalid", /at 127.0.0.1:1\..*your proxy/],
+    ["http://127.0.0.1:1", "https://k.invalid", /at 127.0.0.1:1\..*your proxy/],
     [refusing, "https://k.invalid", /proxy of your dispatcher/],
     [refusing, "http://k.invalid", /proxy of your dispatcher/],
   ] as const) {
@@ -337,7 +337,7 @@ for (const body of ["null", "1 < 2", '{"message":{"toString":1}}', '{"__proto__"
 it("a message of anything that a dispatcher throws is that of a ConnectionError", async () => {
   for (const cause of ["a text", null, { toString: 1 }]) assert.equal((await breakOff(cause)).name, "ConnectionError");
   assert.match((await breakOff({ a: 1n })).message, /-> a value that JSON cannot represent$/);
-  assert.match((await breakOff(new AggregateError([new Error("one"), new Error("two")], ""))).message, /-> one$/);
+  assert.match((await breakOff(new AggregateError([new Error("one"), new Error("two")], ""))).message, /-> two$/);
 });
 
 it("an error does not keep a body that is longer than 1 MiB, and a response that is no 2xx ends there", async (t) => {

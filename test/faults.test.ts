@@ -6,7 +6,6 @@ import { createServer, type Socket } from "node:net";
 import { it, type TestContext } from "node:test";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { inspect } from "node:util";
-import { gzipSync } from "node:zlib";
 import { KibanaClient, type KibanaClientOptions } from "kbn-connectors";
 import { failure, listen } from "./support/server.ts";
 
@@ -144,7 +143,7 @@ const faults: Record<string, [Start, Expected]> = {
       await new Promise((resolve) => closed.close(resolve));
       return { client: { node: `http://127.0.0.1:${port}` }, ...receive(() => {}) };
     },
-    unsent(/^ECONNREFUSED$/, /Nothing listens at http:\/\/127.0.0.1:\d+\./),
+    unsent(/^ECONNREFUSED$/, /Nothing listens at 127.0.0.1:\d+\./),
   ],
   "a host name that does not resolve": [
     async () => {
@@ -204,7 +203,6 @@ const faults: Record<string, [Start, Expected]> = {
   "an empty 200": [says(200, ""), wrong(/the body is no JSON object$/)],
   "a 204 where a body belongs": [says(204, ""), { ...wrong(/204 Whatever: /), statusCode: 204 }],
   "a page with 200": [says(200, page), wrong(/an HTML page A title$/, /web page/)],
-  "a compressed body": [says(200, gzipSync("{}"), { "content-encoding": "gzip" }), wrong(/compressed/)],
   "an endless body": [endless(`100000\r\n${"x".repeat(2 ** 20)}\r\n`, 64 * 2 ** 20), wrong(/64 MiB: a long body$/)],
   // Of 64 MiB of memory, each chunk takes 101 bytes; on the wire, it has 6.
   "an endless body, in chunks of one byte": [

@@ -18,7 +18,7 @@ interface Hook {
 }
 
 // Never runs: the compiler is the test.
-export async function types({ actions }: KibanaClient) {
+export async function types({ actions }: KibanaClient, type: ".index" | ".server-log") {
   const { body: created } = await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" } });
   const { body: run } = await actions.execute({ id: created.id, params: { documents: [{ a: 1 }] } });
   run.data.items[0]?.create?._id satisfies string | undefined;
@@ -29,8 +29,8 @@ export async function types({ actions }: KibanaClient) {
   await actions.execute({ id: created.id, params: { document: [{ a: 1 }] } });
   // @ts-expect-error a document is an object
   await actions.execute({ id: created.id, params: { documents: ["a"] } });
-  // @ts-expect-error .index needs a config
-  await actions.create({ name: "n", connector_type_id: ".index" });
+  // @ts-expect-error one of them, .index, needs a config
+  await actions.create({ name: "n", connector_type_id: type });
   // @ts-expect-error refresh is a boolean
   await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i", refresh: "wait_for" } });
   // @ts-expect-error an update replaces the config, so it needs one
@@ -39,7 +39,7 @@ export async function types({ actions }: KibanaClient) {
   await actions.update({ ...created, config: { index: "i" } });
   // @ts-expect-error .index has no secrets
   await actions.create({ name: "n", connector_type_id: ".index", config: { index: "i" }, secrets: { a: "b" } });
-  await actions.create({ name: "n", connector_type_id: ".server-log" });
+  await actions.create({ name: "n", connector_type_id: ".server-log", id: undefined, config: undefined });
   await actions.create({ name: "n", connector_type_id: ".webhook", config: { url: "u" }, secrets: { user: "u" } });
   const hook: Hook = { url: "u" };
   (await actions.create({ name: "n", connector_type_id: ".webhook", config: hook })).body.config?.url satisfies unknown;
