@@ -42,11 +42,7 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = checkObject(request);
-    const call: Call = {
-      method: "GET",
-      path: toConnectorPath(id),
-      findProblem: createConnectorCheck(id),
-    };
+    const call: Call = { method: "GET", path: toConnectorPath(id), findProblem: createConnectorCheck(id) };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -115,10 +111,10 @@ export class Actions {
   /**
    * "Get connector types": `GET /api/actions/connector_types`. Every authenticated user may call it.
    *
-   * @param filter `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
+   * @param request `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
    */
-  async listTypes(filter: { feature_id?: string | undefined } = {}, options?: RequestOptions) {
-    const { feature_id } = checkObject(filter);
+  async listTypes(request: { feature_id?: string | undefined } = {}, options?: RequestOptions) {
+    const { feature_id } = checkObject(request);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
     const call: Call = { method: "GET", path: `/connector_types${query}`, findProblem: findListProblem };
     return this.#transport.send<types.ConnectorType[]>(call, options);

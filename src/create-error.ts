@@ -59,7 +59,7 @@ function readResponse({ path }: HttpRequest, response: HttpResponse, body: unkno
   const reason = toText(message ?? toRecord(error).reason ?? error ?? body ?? "");
   if (statusCode === 503 && startingPattern.test(reason)) return { kind: "starting", reason };
   if (statusCode >= 400 && statusCode <= 499 && repeatedCode === statusCode) {
-    const id = decodeURIComponent(/\/connector\/([^/]+)/.exec(path)?.[1] ?? "");
+    const id = decodeURIComponent(/\/api\/actions\/connector\/([^/]+)/.exec(path)?.[1] ?? "");
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(reason);
     return { kind: statusCode === 404 && isMissing ? "no-connector" : "rejected", reason };
   }

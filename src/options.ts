@@ -96,8 +96,8 @@ export function checkSpace(space: string, label = "space"): string {
 
 /** The value of the header `Authorization`. */
 function encodeAuth(auth: Auth): string {
-  const names = Object.keys(toRecord(auth)).sort().join();
-  if (!/^(apiKey|bearer|password,username)$/.test(names))
+  const keys = Object.keys(toRecord(auth)).sort().join();
+  if (!/^(apiKey|bearer|password,username)$/.test(keys))
     refuse("auth: must be one of { username, password }, { apiKey } and { bearer }.");
   for (const [name, value] of Object.entries(auth))
     if (!value || toText(value).trim() === "")
