@@ -1,6 +1,6 @@
 // The seven operations of the connectors API: method, path, body, and which response is valid.
 import type * as types from "./connector-types.ts";
-import { isRecord, toRecord, toText } from "./json.ts";
+import { isRecord, serialize, toRecord, toText } from "./json.ts";
 import { checkObject, type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, findRunFailure } from "./runs.ts";
 import type { Call, Transport } from "./transport.ts";
@@ -29,9 +29,10 @@ export class Actions {
    * @throws {ConflictError} the id is taken, in this space or another
    */
   async create<Type extends types.ConnectorTypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
-    const { id, ...body } = checkObject(request);
+    const { id, ...connector } = checkObject(request);
     const path = id === undefined ? "/connector" : toConnectorPath(id);
-    const call: Call = { method: "POST", path, body, findProblem: createConnectorCheck(id) };
+    const findProblem = (body: unknown) => findConnectorProblem(body, id);
+    const call: Call = { method: "POST", path, json: serialize(connector), findProblem };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -42,7 +43,8 @@ export class Actions {
    */
   async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
     const { id } = checkObject(request);
-    const call: Call = { method: "GET", path: toConnectorPath(id), findProblem: createConnectorCheck(id) };
+    const findProblem = (body: unknown) => findConnectorProblem(body, id);
+    const call: Call = { method: "GET", path: toConnectorPath(id), findProblem };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -64,8 +66,9 @@ export class Actions {
    * @throws {ConflictError} the connector was changed at the same moment
    */
   async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
-    const { id, ...body } = checkObject(request);
-    const call: Call = { method: "PUT", path: toConnectorPath(id), body, findProblem: createConnectorCheck(id) };
+    const { id, ...connector } = checkObject(request);
+    const findProblem = (body: unknown) => findConnectorProblem(body, id);
+    const call: Call = { method: "PUT", path: toConnectorPath(id), json: serialize(connector), findProblem };
     return this.#transport.send<types.Connector<Type>>(call, options);
   }
 
@@ -99,12 +102,13 @@ export class Actions {
     const { id, params } = checkObject(request);
     checkObject(params, 'params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${toConnectorPath(id)}/_execute`;
+    const json = serialize({ params });
     const count = countDocuments(params);
     const findProblem = (result: unknown) =>
       findFieldProblem(result, "connector_id", id) ??
       findFieldProblem(result, "status") ??
       findRunFailure(toRecord(result), count);
-    const call: Call = { method: "POST", path, body: { params }, findProblem };
+    const call: Call = { method: "POST", path, json, findProblem };
     return this.#transport.send<types.ExecuteResult<Type>>(call, options);
   }
 
@@ -129,8 +133,8 @@ function toConnectorPath(id: string): string {
 }
 
 /** The body must be a connector: the one with this id, if given. */
-function createConnectorCheck(id: string | undefined): Call["findProblem"] {
-  return (body) => findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
+function findConnectorProblem(body: unknown, id: string | undefined): string | undefined {
+  return findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
 }
 
 function findListProblem(body: unknown): string | undefined {
@@ -142,6 +146,6 @@ function findListProblem(body: unknown): string | undefined {
 function findFieldProblem(body: unknown, name: string, expected?: string): string | undefined {
   if (!isRecord(body)) return "the body is no JSON object";
   const value = body[name];
-  if (typeof value === "string" && value === (expected ?? value)) return undefined;
+  if (typeof value === "string" && (expected === undefined || value === expected)) return undefined;
   return `${name} of the body is ${toText(value)}`;
 }

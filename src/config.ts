@@ -51,7 +51,7 @@ interface Settings {
 export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOptions = {}): Config {
   const environment = createLookup("environment variables", env);
   const dotEnv = readEnvFile(".env", cwd);
-  const settings = findSettings(environment, dotEnv) ?? findStartLocal(environment("ES_LOCAL_DIR"), cwd);
+  const settings = findOwnSettings(environment, dotEnv) ?? findStartLocalSettings(environment("ES_LOCAL_DIR"), cwd);
   const { kibanaNode = "http://localhost:5601", elasticsearchNode, credentials, warning } = settings;
   const warnings = warning ? [warning] : [];
   for (const node of new Set([kibanaNode, elasticsearchNode]))
@@ -68,7 +68,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOpt
 }
 
 /** What our own variables say. Undefined if none of them is set. */
-function findSettings(environment: Lookup, dotEnv: Lookup): Settings | undefined {
+function findOwnSettings(environment: Lookup, dotEnv: Lookup): Settings | undefined {
   const lookup = withFallback(environment, dotEnv);
   const kibanaNode = findNode(lookup, "KIBANA_URL");
   const elasticsearchNode = findNode(lookup, "ELASTICSEARCH_URL");
@@ -102,7 +102,7 @@ function findCredentials(environment: Lookup, dotEnv: Lookup): Credentials | und
 }
 
 /** ES_LOCAL_PASSWORD belongs to the user `elastic`. KIBANA_LOCAL_PASSWORD is Kibana's own, and is not used. */
-function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Settings {
+function findStartLocalSettings(esLocalDir: Variable | undefined, cwd: string): Settings {
   const folder = esLocalDir ? resolve(cwd, esLocalDir.value) : findStartLocalFolder(resolve(cwd));
   if (folder === undefined) return {};
   if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.label}: there is no .env in ${folder}.`);
@@ -111,8 +111,11 @@ function findStartLocal(esLocalDir: Variable | undefined, cwd: string): Settings
     return { warning: `${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.` };
   const apiKey = lookup("ES_LOCAL_API_KEY");
   const password = lookup("ES_LOCAL_PASSWORD");
-  const user = password && { auth: { username: "elastic", password: password.value }, source: password.source };
-  const credentials = apiKey ? toApiKeyCredentials(apiKey) : user;
+  const passwordCredentials = password && {
+    auth: { username: "elastic", password: password.value },
+    source: password.source,
+  };
+  const credentials = apiKey ? toApiKeyCredentials(apiKey) : passwordCredentials;
   return {
     kibanaNode: findLocalNode(lookup, "KIBANA_LOCAL", "5601"),
     elasticsearchNode: findLocalNode(lookup, "ES_LOCAL", "9200"),

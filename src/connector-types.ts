@@ -95,7 +95,7 @@ declare const connectorTypeBrand: unique symbol;
  * A connector's id. It remembers the connector's type for the compiler, so that `execute({ id, params })` is checked;
  * at run time it is a plain string. You can also pass a plain string.
  */
-export type ConnectorId<Type extends string = string> = string & { readonly [connectorTypeBrand]?: Type };
+export type ConnectorId<Type extends string = string> = string & { [connectorTypeBrand]?(type: Type): void };
 
 /** A connector as Kibana returns it. Newer versions may add fields. */
 export interface Connector<Type extends string = string> {

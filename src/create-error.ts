@@ -3,9 +3,9 @@ import { inspect } from "node:util";
 import { createMask, describeAuth, type Mask, toSingleLine } from "./credentials.ts";
 import * as errors from "./errors.ts";
 import { type ExchangeFailure, type HttpRequest, type HttpResponse, maxErrorBodySize } from "./exchange.ts";
-import { connectionHints, findHint, findRunHint, responseHints } from "./hints.ts";
+import { exchangeHints, findHint, findRunHint, responseHints } from "./hints.ts";
 import { isRecord, toRecord, toText, tryParseJson } from "./json.ts";
-import type { Problem } from "./runs.ts";
+import type { RunFailure } from "./runs.ts";
 
 const errorClassByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
   400: errors.BadRequestError,
@@ -21,28 +21,21 @@ const errorClassByStatus: Readonly<Record<number, typeof errors.ResponseError>> 
 const startingPattern =
   /^(Kibana server is not ready yet|License is not available|License information could not|Authentication sub-system)/;
 
-/** For a response that is no 2xx, or that has a problem. */
-export function createResponseError(request: HttpRequest, response: HttpResponse, body: unknown, problem?: Problem) {
-  const { statusCode, statusText } = response;
+/** For a response that is no 2xx, or whose body has a `problem`. */
+export function createResponseError(request: HttpRequest, response: HttpResponse, body: unknown, problem?: string) {
+  const { statusCode, statusText, headers } = response;
   const mask = createMask(request);
-  const headers = toRecord(maskValue(mask, response.headers)) as HttpResponse["headers"];
-  const masked = { statusCode, headers, body: isLong(response) ? undefined : maskValue(mask, body) };
-  if (typeof problem === "object") {
-    const { connectorId, message, reason, outcome } = problem;
-    const details = { ...masked, connectorId, hint: findRunHint(reason), outcome };
-    return new errors.ConnectorExecutionError(formatMessage(request, mask, `the run failed: ${message}`), details);
-  }
-  const { kind, reason } = readResponse(request, response, body);
+  const { kind, reason } = classifyResponse(request, response, body);
   const details = {
-    ...masked,
+    ...maskResponse(mask, response, body),
     hint: findHint(responseHints, `${statusCode} ${request.method} ${kind} ${describeAuth(request)}\n${reason}`, {
       origin: request.origin,
       // The space may also be a part of the node's path.
       space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
       bytes: Buffer.byteLength(request.body ?? ""),
-      retryAfter: /^\d{1,7}$/.exec(String(response.headers["retry-after"]))?.[0] ?? "a few",
+      retryAfter: /^\d{1,7}$/.exec(String(headers["retry-after"]))?.[0] ?? "a few",
     }),
-    outcome: ["starting", "no-connector", "rejected"].includes(kind) ? "not-applied" : "unknown",
+    outcome: kind === "starting" || kind === "no-connector" || kind === "rejected" ? "not-applied" : "unknown",
   } as const;
   const description = [`${statusCode} ${statusText}`.trim(), problem, reason].filter(Boolean).join(": ");
   const message = formatMessage(request, mask, description);
@@ -51,8 +44,26 @@ export function createResponseError(request: HttpRequest, response: HttpResponse
   return new (ErrorClass ?? errors.ResponseError)(message, details);
 }
 
-/** What kind of response it is, and what it says. If it is one of the first three kinds, Kibana did nothing. */
-function readResponse({ path }: HttpRequest, response: HttpResponse, body: unknown) {
+/** For a 2xx whose run failed. */
+export function createRunError(request: HttpRequest, response: HttpResponse, body: unknown, failure: RunFailure) {
+  const mask = createMask(request);
+  return new errors.ConnectorExecutionError(formatMessage(request, mask, `the run failed: ${failure.message}`), {
+    ...maskResponse(mask, response, body),
+    connectorId: String(toRecord(body).connector_id),
+    hint: findRunHint(failure.reason),
+    outcome: failure.outcome,
+  });
+}
+
+/** If a response is of one of the first three kinds, Kibana did nothing. */
+type ResponseKind = "starting" | "no-connector" | "rejected" | "elasticsearch" | "page" | "other";
+
+/** Returns the kind of a response, and what it says. */
+function classifyResponse(
+  { path }: HttpRequest,
+  response: HttpResponse,
+  body: unknown,
+): { kind: ResponseKind; reason: string } {
   if (isLong(response)) return { kind: "other", reason: "a long body" };
   const { statusCode, headers, text = "" } = response;
   const { message, error, statusCode: repeatedCode, status } = toRecord(body);
@@ -76,17 +87,17 @@ const printAll = { depth: null, showHidden: true, breakLength: Infinity, maxArra
 export function createExchangeError(request: HttpRequest, { error, maybeSent }: ExchangeFailure) {
   if (error instanceof errors.KibanaError) return error;
   // If both ::1 and 127.0.0.1 refused, only the inner errors have a message.
-  const innerError = toRecord(error instanceof AggregateError ? error.errors.at(-1) : error);
-  const { code, address, port } = innerError;
+  const errorFields = toRecord(error instanceof AggregateError ? error.errors.at(-1) : error);
+  const { code, address, port } = errorFields;
   const { origin } = request;
-  const reason = toText(innerError.message ?? error);
+  const reason = toText(errorFields.message ?? error);
   const mask = createMask(request);
   const message = formatMessage(request, mask, reason);
-  const printed = inspect(error, printAll);
+  const printed = inspect(error, printAll).replaceAll("\\'", "'");
   const details = {
     // Dropped if it contains a credential, or has the server's raw bytes in data, as an error of undici's parser.
     cause: error instanceof Error && !("data" in error) && mask(printed) === printed ? error : undefined,
-    hint: findHint(connectionHints, `${code} ${maybeSent ? "sent" : "unsent"} ${origin}\n${reason}`, {
+    hint: findHint(exchangeHints, `${code} ${maybeSent ? "maybe-sent" : "unsent"} ${origin}\n${reason}`, {
       origin,
       peer: address ? `${address}:${port}` : origin,
     }),
@@ -108,7 +119,12 @@ function formatMessage({ method, path }: HttpRequest, mask: Mask, description: s
   return `${mask(`${method} ${path}`)} -> ${mask(toSingleLine(mask(shown))).slice(0, 1000)}`;
 }
 
-/** What an error shows: without the credentials of the call. */
+/** What an error shows of a response, without the credentials of the call. */
+function maskResponse(mask: Mask, response: HttpResponse, body: unknown) {
+  const headers = toRecord(maskValue(mask, response.headers)) as HttpResponse["headers"];
+  return { statusCode: response.statusCode, headers, body: isLong(response) ? undefined : maskValue(mask, body) };
+}
+
 function maskValue(mask: Mask, value: unknown): unknown {
   if (value === undefined) return undefined;
   return typeof value === "string" ? mask(value) : tryParseJson(mask(toText(value)));

@@ -15,25 +15,24 @@ export type Mask = (text: string) => string;
 const minSecretLength = 8;
 
 /**
- * Replaces the credentials of a call in a text: the value of its authorization header, the decoded password, and the
+ * Replaces the credentials of a call in a text: the token of its authorization header, the password in it, and the
  * strings and numbers in a connector's `secrets`. It also replaces each of them written on one line, escaped once, or
  * escaped twice: a response may contain JSON inside JSON.
  */
 export function createMask({ headers, body }: HttpRequest): Mask {
-  const authorization = headers.authorization?.trim() ?? "";
-  const token = authorization.replace(/^\S+\s+/, "");
+  const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
   const password = decodeBase64(token).replace(/^[^:]*:/, "");
-  const { secrets: connectorSecrets } = toRecord(tryParseJson(body));
-  const secrets = [authorization, token, decodeBase64(token), password, ...collectSecrets(connectorSecrets)];
+  const secrets = [token, password, ...collectSecrets(toRecord(tryParseJson(body)).secrets)];
   const escapeJson = (text: string) => JSON.stringify(text).slice(1, -1);
   const spellings = secrets
     .flatMap((secret) => [secret, toSingleLine(secret), escapeJson(secret), escapeJson(escapeJson(secret))])
     .filter(({ length }) => length >= minSecretLength)
     .sort((a, b) => b.length - a.length);
+  const redact = (text: string) => spellings.reduce((rest, spelling) => rest.replaceAll(spelling, "[redacted]"), text);
   return (text) => {
-    const plain = undoNeedlessEscapes(text);
-    const searched = spellings.some((spelling) => plain.includes(spelling)) ? plain : text;
-    return spellings.reduce((masked, spelling) => masked.replaceAll(spelling, "[redacted]"), searched);
+    const redacted = redact(text);
+    const plain = undoNeedlessEscapes(redacted);
+    return redact(plain) === plain ? redacted : redact(plain);
   };
 }
 

@@ -146,7 +146,7 @@ export class ConnectorExecutionError extends ErrorWithResponse {
 
   constructor(message: string, { connectorId, ...details }: ResponseDetails & { connectorId: string }) {
     super(message, details);
-    const { service_message, retry, errorSource }: Record<string, unknown> = Object(details.body);
+    const { service_message, retry, errorSource }: Record<string, unknown> = Object(details.body); // {} for undefined
     this.connectorId = connectorId;
     if (typeof service_message === "string") this.serviceMessage = service_message;
     if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;

@@ -69,6 +69,7 @@ export function exchange(
       controller?.abort(new Error("The call is over."));
     };
     const fail = (error: unknown) => {
+      if (isSettled) return;
       resolve({ error, maybeSent: controller !== undefined });
       cancel();
     };
@@ -76,10 +77,7 @@ export function exchange(
       reject(signal?.reason);
       cancel();
     };
-    const onTimeout = () => {
-      const missing = controller ? "complete response" : "connection";
-      fail({ code: "TIMEOUT", message: `no ${missing} within ${timeout} ms` });
-    };
+    const onTimeout = () => fail({ code: "TIMEOUT", message: `no complete response within ${timeout} ms` });
     const timer = setTimeout(onTimeout, timeout);
     signal?.addEventListener("abort", onAbort);
 
@@ -92,13 +90,15 @@ export function exchange(
         Object.assign(response, { statusCode, statusText, headers });
       },
       onResponseData(_, chunk) {
+        if (isSettled) return; // a dispatcher may go on
         size += chunk.length + chunkOverhead;
         chunks.push(chunk);
         if (size <= (response.statusCode < 300 ? maxBodySize : maxErrorBodySize)) return;
-        resolve({ ...response }); // a copy, because a dispatcher may go on
+        resolve(response);
         cancel();
       },
       onResponseEnd() {
+        if (isSettled) return;
         response.text = Buffer.concat(chunks).toString();
         resolve(response);
         cleanUp();
@@ -107,6 +107,8 @@ export function exchange(
     };
     const { origin, path, method, headers, body } = request;
     // Our deadline covers the whole exchange, so undici's own timeouts are off.
-    dispatcher.dispatch({ origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }, handler);
+    const options = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
+    const dispatch = async () => dispatcher.dispatch(options, handler);
+    dispatch().catch(fail);
   });
 }

@@ -8,8 +8,8 @@ import type { UnknownRecord } from "./json.ts";
  */
 type HintTable = ReadonlyArray<readonly [pattern: RegExp, hint: string]>;
 
-/** Situation: `<code> <sent or unsent> <origin>`. */
-export const connectionHints: HintTable = [
+/** Situation: `<code> <maybe-sent or unsent> <origin>`. */
+export const exchangeHints: HintTable = [
   [/ECONNREFUSED/, "Nothing listens at {peer}. Start Kibana (elastic-start-local/start.sh), or check your proxy."],
   [/.*\nProxy (response|Auth)/, "The proxy of your dispatcher refused the request. 407: it needs credentials."],
   [/ENOTFOUND|EAI_AGAIN/, "The host name in {origin} cannot be resolved. Check its spelling, DNS and VPN."],
@@ -20,8 +20,8 @@ export const connectionHints: HintTable = [
   [/ERR_TLS_CERT|CERT_|UND_ERR_PRX_TLS/, "The certificate is for another host, or not valid now (check the clock)."],
   [/.*_ALERT_/, "The server requires a client certificate that it trusts: pass tls: { cert, key }."],
   [/.* http:.*\nResponse does not match/, "That is no HTTP server. If the port uses TLS, use https://."],
-  [/.* sent http:/, "The connection broke: check before you repeat a write. If the port uses TLS, use https://."],
-  [/.* sent https:/, "The connection broke: check before you repeat a write. Is a client certificate required?"],
+  [/.* maybe-sent http:/, "The connection broke: check before you repeat a write. If the port uses TLS, use https://."],
+  [/.* maybe-sent https:/, "The connection broke: check before you repeat a write. Is a client certificate required?"],
   [/(ECONNRESET|UND_ERR_SOCKET|EPIPE) unsent/, "{origin} disconnected. Does it require https or a certificate?"],
   [/UND_ERR_INVALID_ARG.*\ninvalid on/, "dispatcher: must be of undici 7 or 8."],
 ];
@@ -54,10 +54,7 @@ export const responseHints: HintTable = [
   [/400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
   [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
-  [
-    /404 .*\nNot Found$/,
-    "No such path. Does node end before /app, with one space at most? Your own ids need Kibana 8.8.",
-  ],
+  [/404 .*\nNot Found$/, "No such path. Does node end before /app, with one space at most? Own ids need Kibana 8.8."],
   [/409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],
   [/500 /, "See Kibana's log. Is Elasticsearch down? Is xpack.encryptedSavedObjects.encryptionKey set and unchanged?"],

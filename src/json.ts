@@ -2,7 +2,7 @@
 import { SerializationError } from "./errors.ts";
 
 /**
- * Like `JSON.stringify`, but loses nothing.
+ * Like `JSON.stringify`, but rejects a value that JSON would lose.
  *
  * @throws {SerializationError} JSON would lose a value; the message names its path
  */
@@ -29,7 +29,7 @@ function findLoss(value: unknown, isToJsonResult = false): string | undefined {
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
   if (!isToJsonResult && "toJSON" in value) {
-    const replacement = callToJson(value);
+    const replacement = resolveToJson(value);
     if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
     if (replacement !== value) return findLoss(replacement, true); // JSON calls toJSON once
   }
@@ -37,7 +37,7 @@ function findLoss(value: unknown, isToJsonResult = false): string | undefined {
 }
 
 /** What JSON takes instead of a value: what its toJSON() returns, or the value itself. */
-export function callToJson(value: unknown): unknown {
+export function resolveToJson(value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("toJSON" in value)) return value;
   return typeof value.toJSON === "function" ? value.toJSON("") : value;
 }
@@ -66,7 +66,7 @@ function findLossInObject(object: object): string | undefined {
 export type UnknownRecord = Readonly<Record<string, unknown>>;
 
 /** An object that is not an array. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is UnknownRecord {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -2,33 +2,29 @@
 import type { Agent } from "undici";
 import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
-import type { ParsedOptions } from "./options.ts";
+import type { KibanaClientOptions, TlsOptions } from "./options.ts";
 
 /** Limits for connecting, in milliseconds: in total, and for each IP address of the host. */
 const connectTimeouts = { timeout: 10_000, autoSelectFamilyAttemptTimeout: 2_500 };
 
 /** Sends requests through the caller's dispatcher, or through its own Agent. The first call creates the Agent. */
 export class LazyDispatcher implements DispatcherLike {
-  readonly #options: Pick<ParsedOptions, "tls" | "dispatcher">;
+  readonly #tls: TlsOptions | undefined;
+  readonly #dispatcher: DispatcherLike | undefined;
   #agent: Promise<Agent> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: Pick<ParsedOptions, "tls" | "dispatcher">) {
-    this.#options = options;
+  constructor({ tls, dispatcher }: Pick<KibanaClientOptions, "tls" | "dispatcher">) {
+    this.#tls = tls;
+    this.#dispatcher = dispatcher;
   }
 
-  /** Never throws: the handler gets every error. */
-  async dispatch(options: object, handler: { onResponseError(controller: null, error: unknown): void }) {
-    const { dispatcher, tls } = this.#options;
-    try {
-      if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
-      if (dispatcher) return dispatcher.dispatch(options, handler);
-      this.#agent ??= loadAgentClass().then((Class) => new Class({ connect: { ...tls, ...connectTimeouts } }));
-      const agent: DispatcherLike = await this.#agent;
-      return agent.dispatch(options, handler);
-    } catch (error) {
-      return handler.onResponseError(null, error);
-    }
+  async dispatch(options: object, handler: object): Promise<unknown> {
+    if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
+    if (this.#dispatcher) return this.#dispatcher.dispatch(options, handler);
+    this.#agent ??= loadAgentClass().then((Class) => new Class({ connect: { ...this.#tls, ...connectTimeouts } }));
+    const agent: DispatcherLike = await this.#agent;
+    return agent.dispatch(options, handler);
   }
 
   /** Closes only the Agent that we created. */

@@ -1,6 +1,6 @@
 // The result of a run: why it failed, and where its documents are.
 import type { Outcome } from "./errors.ts";
-import { callToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
+import { resolveToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -25,12 +25,8 @@ export function writtenDocuments(result: { data: unknown }): WrittenDocument[] {
   return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
 }
 
-/** What is wrong with the body of a 2xx, or why its run failed. */
-export type Problem = string | RunFailure;
-
 /** Why a run failed. */
 export interface RunFailure {
-  connectorId: string;
   /** For the error's message. */
   message: string;
   /** What Kibana or Elasticsearch said, unchanged, to find a hint. */
@@ -39,12 +35,12 @@ export interface RunFailure {
 }
 
 /** What Kibana says if it refuses params, config or secrets before it runs anything. */
-const validationPattern = /^error validating (action params|(action|connector) type )/;
+const validationErrorPattern = /^error validating (action params|(action|connector) type )/;
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
 export function countDocuments(params: unknown): number | undefined {
-  const { documents: value } = toRecord(callToJson(params));
-  const documents = tryParseJson(callToJson(value));
+  const { documents: value } = toRecord(resolveToJson(params));
+  const documents = tryParseJson(resolveToJson(value));
   if (documents === undefined) return undefined;
   return Array.isArray(documents) ? documents.length : 0;
 }
@@ -55,22 +51,20 @@ export function countDocuments(params: unknown): number | undefined {
  * @param expectedCount how many documents the run has to write; undefined: not known, so `data` is not checked
  */
 export function findRunFailure(result: UnknownRecord, expectedCount: number | undefined): RunFailure | undefined {
-  const { connector_id, status, message, service_message, data } = result;
-  const connectorId = String(connector_id);
+  const { status, message, service_message, data } = result;
   if (status !== "ok") {
     const text = [message, service_message].filter(Boolean).map(toText).join(": ");
     // Only the words of Elasticsearch and Kibana choose a hint, not those of another system.
     const reason = expectedCount === undefined ? message : service_message || message;
-    const outcome = validationPattern.test(toText(message)) ? "not-applied" : "unknown";
-    return { connectorId, message: text || `status ${toText(status)}`, reason: toText(reason ?? ""), outcome };
+    const outcome = validationErrorPattern.test(toText(message)) ? "not-applied" : "unknown";
+    return { message: text || `status ${toText(status)}`, reason: toText(reason ?? ""), outcome };
   }
   if (expectedCount === undefined) return undefined;
   const results = getItemResults(data);
   const failures = results.map(findItemFailure).filter((failure) => failure !== undefined);
   if (failures.length === 0 && results.length === expectedCount) return undefined;
   const reason = failures[0] ?? `the response lists ${results.length} of ${expectedCount} documents`;
-  const text = `Kibana says ok, but not every document was written: ${reason}`;
-  return { connectorId, message: text, reason, outcome: "unknown" };
+  return { message: `Kibana says ok, but not every document was written: ${reason}`, reason, outcome: "unknown" };
 }
 
 /** The results of a `_bulk`. The key is `create` in Kibana 8.4 and later, otherwise `index`. */

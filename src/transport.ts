@@ -1,9 +1,9 @@
 // One call: headers out; the body, or an error, back.
-import { createExchangeError, createResponseError } from "./create-error.ts";
+import { createExchangeError, createResponseError, createRunError } from "./create-error.ts";
 import { type DispatcherLike, exchange, type HttpRequest, type HttpResponse } from "./exchange.ts";
-import { serialize, tryParseJson } from "./json.ts";
+import { tryParseJson } from "./json.ts";
 import { type ParsedOptions, parseRequestOptions, type RequestOptions } from "./options.ts";
-import type { Problem } from "./runs.ts";
+import type { RunFailure } from "./runs.ts";
 
 /** What every method resolves to. */
 export interface KibanaResponse<Body> extends Pick<HttpResponse, "statusCode" | "headers"> {
@@ -15,9 +15,10 @@ export interface Call {
   method: HttpRequest["method"];
   /** Below `/api/actions`, encoded. */
   path: string;
-  body?: object;
-  /** Looks at the body of a 2xx, which is undefined with a 204. */
-  findProblem(body: unknown): Problem | undefined;
+  /** The body. */
+  json?: string;
+  /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
+  findProblem(body: unknown): string | RunFailure | undefined;
 }
 
 export class Transport {
@@ -29,25 +30,26 @@ export class Transport {
   constructor(options: ParsedOptions, dispatcher: DispatcherLike) {
     this.#options = options;
     this.#dispatcher = dispatcher;
-    this.#jsonHeaders = { ...options.headers, "content-type": "application/json" };
+    this.#jsonHeaders = { "content-type": "application/json", ...options.headers };
   }
 
   async send<Body>(call: Call, callOptions: RequestOptions = {}): Promise<KibanaResponse<Body>> {
     const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#options;
     const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
     const path = `${pathPrefix}/api/actions${call.path}`;
-    const json = call.body ? serialize(call.body) : null;
+    const { method, json = null } = call;
     const baseHeaders = json === null ? clientHeaders : this.#jsonHeaders;
     const headers = callHeaders ? { ...baseHeaders, ...callHeaders } : baseHeaders;
-    const request: HttpRequest = { origin, path, method: call.method, headers, body: json };
-    const response = await exchange(this.#dispatcher, request, requestTimeout, signal);
-    if ("error" in response) throw createExchangeError(request, response);
-    const { statusCode, text } = response;
+    const request: HttpRequest = { origin, path, method, headers, body: json };
+    const result = await exchange(this.#dispatcher, request, requestTimeout, signal);
+    if ("error" in result) throw createExchangeError(request, result);
+    const { statusCode, text } = result;
     // An empty body is valid only with 204. An empty 200 stays a text, which no operation accepts.
     const body = statusCode === 204 ? undefined : tryParseJson(text);
-    if (statusCode < 200 || statusCode > 299) throw createResponseError(request, response, body);
+    if (statusCode < 200 || statusCode > 299) throw createResponseError(request, result, body);
     const problem = text === undefined ? "more than 64 MiB" : call.findProblem(body);
-    if (problem !== undefined) throw createResponseError(request, response, body, problem);
-    return { body: body as Body, statusCode, headers: response.headers };
+    if (problem === undefined) return { body: body as Body, statusCode, headers: result.headers };
+    if (typeof problem === "string") throw createResponseError(request, result, body, problem);
+    throw createRunError(request, result, body, problem);
   }
 }
