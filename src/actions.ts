@@ -3,7 +3,7 @@ import type * as types from "./connector-types.ts";
 import { isRecord, serialize, toRecord, toText } from "./json.ts";
 import { checkObject, type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, findRunFailure } from "./runs.ts";
-import type { Call, Transport } from "./transport.ts";
+import type { Call, KibanaResponse, Transport } from "./transport.ts";
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -28,12 +28,14 @@ export class Actions {
    * @throws {AuthorizationError} no privilege "Actions and Connectors: All", or the licence does not include the type
    * @throws {ConflictError} the id is taken, in this space or another
    */
-  async create<Type extends types.ConnectorTypeId>(request: types.CreateRequest<Type>, options?: RequestOptions) {
+  async create<Type extends types.ConnectorTypeId>(
+    request: types.CreateRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id, ...connector } = checkObject(request);
     const path = id === undefined ? "/connector" : toConnectorPath(id);
-    const findProblem = (body: unknown) => findConnectorProblem(body, id);
-    const call: Call = { method: "POST", path, json: serialize(connector), findProblem };
-    return this.#transport.send<types.Connector<Type>>(call, options);
+    const json = serialize(connector);
+    return this.#transport.send({ method: "POST", path, json, findProblem: createConnectorProblemFinder(id) }, options);
   }
 
   /**
@@ -41,20 +43,21 @@ export class Actions {
    *
    * @throws {NotFoundError} no such connector in this space
    */
-  async get<Type extends string = string>(request: { id: types.ConnectorId<Type> }, options?: RequestOptions) {
+  async get<Type extends string = string>(
+    request: { id: types.ConnectorId<Type> },
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id } = checkObject(request);
-    const findProblem = (body: unknown) => findConnectorProblem(body, id);
-    const call: Call = { method: "GET", path: toConnectorPath(id), findProblem };
-    return this.#transport.send<types.Connector<Type>>(call, options);
+    const path = toConnectorPath(id);
+    return this.#transport.send({ method: "GET", path, findProblem: createConnectorProblemFinder(id) }, options);
   }
 
   /**
    * "Get all connectors": `GET /api/actions/connectors`. Returns those of this space and the preconfigured ones, sorted
    * by name: at most 10 000, without pages.
    */
-  async getAll(options?: RequestOptions) {
-    const call: Call = { method: "GET", path: "/connectors", findProblem: findListProblem };
-    return this.#transport.send<types.Connector[]>(call, options);
+  async getAll(options?: RequestOptions): Promise<KibanaResponse<types.Connector[]>> {
+    return this.#transport.send({ method: "GET", path: "/connectors", findProblem: findListProblem }, options);
   }
 
   /**
@@ -65,11 +68,14 @@ export class Actions {
    * @throws {BadRequestError} a field is wrong, or the connector is preconfigured
    * @throws {ConflictError} the connector was changed at the same moment
    */
-  async update<Type extends string = string>(request: types.UpdateRequest<Type>, options?: RequestOptions) {
+  async update<Type extends string = string>(
+    request: types.UpdateRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id, ...connector } = checkObject(request);
-    const findProblem = (body: unknown) => findConnectorProblem(body, id);
-    const call: Call = { method: "PUT", path: toConnectorPath(id), json: serialize(connector), findProblem };
-    return this.#transport.send<types.Connector<Type>>(call, options);
+    const path = toConnectorPath(id);
+    const json = serialize(connector);
+    return this.#transport.send({ method: "PUT", path, json, findProblem: createConnectorProblemFinder(id) }, options);
   }
 
   /**
@@ -78,11 +84,10 @@ export class Actions {
    *
    * @throws {NotFoundError} no such connector in this space
    */
-  async delete(request: { id: string }, options?: RequestOptions) {
-    const { id } = checkObject(request);
+  async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
+    const path = toConnectorPath(checkObject(request).id);
     const findProblem = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    const call: Call = { method: "DELETE", path: toConnectorPath(id), findProblem };
-    return this.#transport.send<undefined>(call, options);
+    return this.#transport.send({ method: "DELETE", path, findProblem }, options);
   }
 
   /**
@@ -98,18 +103,20 @@ export class Actions {
    * @throws {SerializationError} JSON would lose a part of a document (NaN, an Error, ...); nothing was sent
    * @throws {PayloadTooLargeError} the request is larger than 1 MiB (`server.maxPayload`)
    */
-  async execute<Type extends string = string>(request: types.ExecuteRequest<Type>, options?: RequestOptions) {
+  async execute<Type extends string = string>(
+    request: types.ExecuteRequest<Type>,
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<types.ExecuteResult<Type>>> {
     const { id, params } = checkObject(request);
     checkObject(params, 'params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${toConnectorPath(id)}/_execute`;
     const json = serialize({ params });
-    const count = countDocuments(params);
-    const findProblem = (result: unknown) =>
-      findFieldProblem(result, "connector_id", id) ??
-      findFieldProblem(result, "status") ??
-      findRunFailure(toRecord(result), count);
-    const call: Call = { method: "POST", path, json, findProblem };
-    return this.#transport.send<types.ExecuteResult<Type>>(call, options);
+    const expectedCount = countDocuments(params);
+    const findProblem = (body: unknown) =>
+      findFieldProblem(body, "connector_id", id) ??
+      findFieldProblem(body, "status") ??
+      findRunFailure(toRecord(body), expectedCount);
+    return this.#transport.send({ method: "POST", path, json, findProblem }, options);
   }
 
   /**
@@ -117,11 +124,14 @@ export class Actions {
    *
    * @param request `feature_id`: only types for that feature, such as `alerting` (Kibana 8.3 and later)
    */
-  async listTypes(request: { feature_id?: string | undefined } = {}, options?: RequestOptions) {
+  async listTypes(
+    request: { feature_id?: string | undefined } = {},
+    options?: RequestOptions,
+  ): Promise<KibanaResponse<types.ConnectorType[]>> {
     const { feature_id } = checkObject(request);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
-    const call: Call = { method: "GET", path: `/connector_types${query}`, findProblem: findListProblem };
-    return this.#transport.send<types.ConnectorType[]>(call, options);
+    const path = `/connector_types${query}`;
+    return this.#transport.send({ method: "GET", path, findProblem: findListProblem }, options);
   }
 }
 
@@ -133,8 +143,8 @@ function toConnectorPath(id: string): string {
 }
 
 /** The body must be a connector: the one with this id, if given. */
-function findConnectorProblem(body: unknown, id: string | undefined): string | undefined {
-  return findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
+function createConnectorProblemFinder(id: string | undefined): Call["findProblem"] {
+  return (body) => findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
 }
 
 function findListProblem(body: unknown): string | undefined {

@@ -29,7 +29,7 @@ interface Settings {
   kibanaNode?: string | undefined;
   elasticsearchNode?: string | undefined;
   credentials?: Credentials | undefined;
-  warning?: string | undefined;
+  warnings?: string[];
 }
 
 /**
@@ -52,8 +52,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOpt
   const environment = createLookup("environment variables", env);
   const dotEnv = readEnvFile(".env", cwd);
   const settings = findOwnSettings(environment, dotEnv) ?? findStartLocalSettings(environment("ES_LOCAL_DIR"), cwd);
-  const { kibanaNode = "http://localhost:5601", elasticsearchNode, credentials, warning } = settings;
-  const warnings = warning ? [warning] : [];
+  const { kibanaNode = "http://localhost:5601", elasticsearchNode, credentials, warnings = [] } = settings;
   for (const node of new Set([kibanaNode, elasticsearchNode]))
     if (credentials && node?.startsWith("http:") && !isLoopback(node))
       warnings.push(`The credentials are sent to ${node} unencrypted. Use https.`);
@@ -84,9 +83,9 @@ function findNode(lookup: Lookup, name: string): string | undefined {
 
 function findCredentials(environment: Lookup, dotEnv: Lookup): Credentials | undefined {
   // The first place with complete credentials provides them. If neither has, a user and a password are combined.
-  const isComplete = (lookup: Lookup) =>
+  const hasCredentials = (lookup: Lookup) =>
     lookup("KIBANA_API_KEY") || (lookup("KIBANA_USERNAME") && lookup("KIBANA_PASSWORD"));
-  const lookup = [environment, dotEnv].find(isComplete) ?? withFallback(environment, dotEnv);
+  const lookup = [environment, dotEnv].find(hasCredentials) ?? withFallback(environment, dotEnv);
   const apiKey = lookup("KIBANA_API_KEY");
   const username = lookup("KIBANA_USERNAME");
   const password = lookup("KIBANA_PASSWORD");
@@ -108,7 +107,7 @@ function findStartLocalSettings(esLocalDir: Variable | undefined, cwd: string): 
   if (esLocalDir && !existsSync(join(folder, ".env"))) refuse(`${esLocalDir.label}: there is no .env in ${folder}.`);
   const lookup = withFallback(readEnvFile(join(folder, ".env.local"), cwd), readEnvFile(join(folder, ".env"), cwd));
   if (!lookup("KIBANA_LOCAL_PORT") && !lookup("KIBANA_LOCAL_URL"))
-    return { warning: `${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.` };
+    return { warnings: [`${folder}: has no Kibana. Run start-local again without --esonly, or set KIBANA_URL.`] };
   const apiKey = lookup("ES_LOCAL_API_KEY");
   const password = lookup("ES_LOCAL_PASSWORD");
   const passwordCredentials = password && {
@@ -120,7 +119,7 @@ function findStartLocalSettings(esLocalDir: Variable | undefined, cwd: string): 
     kibanaNode: findLocalNode(lookup, "KIBANA_LOCAL", "5601"),
     elasticsearchNode: findLocalNode(lookup, "ES_LOCAL", "9200"),
     credentials,
-    warning: credentials ? undefined : `${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`,
+    warnings: credentials ? [] : [`${folder}: its .env has neither ES_LOCAL_API_KEY nor ES_LOCAL_PASSWORD.`],
   };
 }
 

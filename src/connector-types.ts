@@ -164,14 +164,19 @@ export type CreateRequest<Type extends string = string> = Type extends string
       RequestField<"secrets", Type>
   : never;
 
-/** What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. */
-export type UpdateRequest<Type extends string = string> = {
-  id: ConnectorId<Type>;
-  name: string;
-  /** Cannot be changed: do not send it. Of a connector that you have, send only `id`, `name` and `config`. */
-  connector_type_id?: never;
-} & RequestField<"config", Type> &
-  RequestField<"secrets", Type>;
+/**
+ * What `update` takes. It replaces everything: what is left out is reset. Kibana accepts no other fields. If the type is
+ * a union, each of its members needs its own config.
+ */
+export type UpdateRequest<Type extends string = string> = Type extends string
+  ? {
+      id: ConnectorId<Type>;
+      name: string;
+      /** Cannot be changed: do not send it. Of a connector that you have, send only `id`, `name` and `config`. */
+      connector_type_id?: never;
+    } & RequestField<"config", Type> &
+      RequestField<"secrets", Type>
+  : never;
 
 /** What `execute` takes. */
 export interface ExecuteRequest<Type extends string = string> {

@@ -1,10 +1,10 @@
 // The error for a failure: its class, message, hint and outcome. Decides on the raw response; masks what it shows.
 import { inspect } from "node:util";
-import { createMask, describeAuth, type Mask, toSingleLine } from "./credentials.ts";
 import * as errors from "./errors.ts";
 import { type ExchangeFailure, type HttpRequest, type HttpResponse, maxErrorBodySize } from "./exchange.ts";
 import { exchangeHints, findHint, findRunHint, responseHints } from "./hints.ts";
-import { isRecord, toRecord, toText, tryParseJson } from "./json.ts";
+import { isRecord, toRecord, toSingleLine, toText, tryParseJson } from "./json.ts";
+import { createMask, type Mask } from "./mask.ts";
 import type { RunFailure } from "./runs.ts";
 
 const errorClassByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
@@ -44,18 +44,25 @@ export function createResponseError(request: HttpRequest, response: HttpResponse
   return new (ErrorClass ?? errors.ResponseError)(message, details);
 }
 
+/** How a call signs in: `none`, `ApiKey`, `Bearer`, or `Basic elastic:` with the user's name. */
+function describeAuth({ headers: { authorization = "none" } }: HttpRequest): string {
+  const [scheme = "", token = ""] = authorization.trim().split(/\s+/);
+  return scheme === "Basic" ? `Basic ${toSingleLine(Buffer.from(token, "base64").toString()).split(":")[0]}:` : scheme;
+}
+
 /** For a 2xx whose run failed. */
 export function createRunError(request: HttpRequest, response: HttpResponse, body: unknown, failure: RunFailure) {
   const mask = createMask(request);
+  const { connector_id, service_message, retry, errorSource } = toRecord(body);
   return new errors.ConnectorExecutionError(formatMessage(request, mask, `the run failed: ${failure.message}`), {
     ...maskResponse(mask, response, body),
-    connectorId: String(toRecord(body).connector_id),
+    result: toRecord(maskValue(mask, { connector_id, service_message, retry, errorSource })),
     hint: findRunHint(failure.reason),
     outcome: failure.outcome,
   });
 }
 
-/** If a response is of one of the first three kinds, Kibana did nothing. */
+/** If it is `starting`, `no-connector` or `rejected`, Kibana did nothing. */
 type ResponseKind = "starting" | "no-connector" | "rejected" | "elasticsearch" | "page" | "other";
 
 /** Returns the kind of a response, and what it says. */
@@ -64,13 +71,13 @@ function classifyResponse(
   response: HttpResponse,
   body: unknown,
 ): { kind: ResponseKind; reason: string } {
-  if (isLong(response)) return { kind: "other", reason: "a long body" };
-  const { statusCode, headers, text = "" } = response;
+  const { statusCode, headers, text } = response;
+  if (text === undefined || text.length > maxErrorBodySize) return { kind: "other", reason: "a long body" };
   const { message, error, statusCode: repeatedCode, status } = toRecord(body);
   const reason = toText(message ?? toRecord(error).reason ?? error ?? body ?? "");
   if (statusCode === 503 && startingPattern.test(reason)) return { kind: "starting", reason };
   if (statusCode >= 400 && statusCode <= 499 && repeatedCode === statusCode) {
-    const id = decodeURIComponent(/\/api\/actions\/connector\/([^/]+)/.exec(path)?.[1] ?? "");
+    const id = decodeURIComponent(/\/connector\/([^/]+)(?:\/_execute)?$/.exec(path)?.[1] ?? "");
     const isMissing = [`Saved object [action/${id}] not found`, `Connector ${id} not found`].includes(reason);
     return { kind: statusCode === 404 && isMissing ? "no-connector" : "rejected", reason };
   }
@@ -79,6 +86,9 @@ function classifyResponse(
   if (!/^\s*</.test(text)) return { kind: "other", reason };
   return { kind: "page", reason: `an HTML page ${/<title>([^<]*)/i.exec(text)?.[1] ?? ""}`.trim() };
 }
+
+/** Codes of undici for a request that it does not send, because a header or the dispatcher is wrong. */
+const invalidRequestPattern = /^UND_ERR_(INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)$/;
 
 /** Prints all that an error contains, with each string in one piece. */
 const printAll = { depth: null, showHidden: true, breakLength: Infinity, maxArrayLength: null, maxStringLength: null };
@@ -93,6 +103,7 @@ export function createExchangeError(request: HttpRequest, { error, maybeSent }: 
   const reason = toText(errorFields.message ?? error);
   const mask = createMask(request);
   const message = formatMessage(request, mask, reason);
+  // Strings with all three kinds of quotes are printed with \\'.
   const printed = inspect(error, printAll).replaceAll("\\'", "'");
   const details = {
     // Dropped if it contains a credential, or has the server's raw bytes in data, as an error of undici's parser.
@@ -103,14 +114,9 @@ export function createExchangeError(request: HttpRequest, { error, maybeSent }: 
     }),
     outcome: maybeSent ? "unknown" : "not-applied",
   } as const;
-  if (code === "UND_ERR_INVALID_ARG" && !maybeSent) return new errors.ConfigurationError(message, details);
+  if (!maybeSent && invalidRequestPattern.test(String(code))) return new errors.ConfigurationError(message, details);
   if (/^(UND_ERR_\w+_)?TIMEOUT$/.test(String(code))) return new errors.TimeoutError(message, details);
   return new errors.ConnectionError(message, { ...details, code: typeof code === "string" ? code : undefined });
-}
-
-/** Masking or copying a long body could take seconds, so an error does not show it. */
-function isLong({ text }: HttpResponse): boolean {
-  return text === undefined || text.length > maxErrorBodySize;
 }
 
 /** One line. Masked twice, because joining the lines may complete a credential that was broken over two. */
@@ -122,10 +128,12 @@ function formatMessage({ method, path }: HttpRequest, mask: Mask, description: s
 /** What an error shows of a response, without the credentials of the call. */
 function maskResponse(mask: Mask, response: HttpResponse, body: unknown) {
   const headers = toRecord(maskValue(mask, response.headers)) as HttpResponse["headers"];
-  return { statusCode: response.statusCode, headers, body: isLong(response) ? undefined : maskValue(mask, body) };
+  return { statusCode: response.statusCode, headers, body: maskValue(mask, body) };
 }
 
+/** A long value is not shown, because masking it could take seconds. */
 function maskValue(mask: Mask, value: unknown): unknown {
-  if (value === undefined) return undefined;
-  return typeof value === "string" ? mask(value) : tryParseJson(mask(toText(value)));
+  const text = toText(value);
+  if (value === undefined || text.length > maxErrorBodySize) return undefined;
+  return typeof value === "string" ? mask(text) : tryParseJson(mask(text));
 }

@@ -144,10 +144,13 @@ export class ConnectorExecutionError extends ErrorWithResponse {
   /** Who has to act. Kibana 8.13 and later. Later values are only in `body`. */
   declare readonly errorSource?: "user" | "framework";
 
-  constructor(message: string, { connectorId, ...details }: ResponseDetails & { connectorId: string }) {
+  constructor(
+    message: string,
+    { result, ...details }: ResponseDetails & { result: Readonly<Record<string, unknown>> },
+  ) {
     super(message, details);
-    const { service_message, retry, errorSource }: Record<string, unknown> = Object(details.body); // {} for undefined
-    this.connectorId = connectorId;
+    const { connector_id, service_message, retry, errorSource } = result;
+    this.connectorId = String(connector_id);
     if (typeof service_message === "string") this.serviceMessage = service_message;
     if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;
     if (errorSource === "user" || errorSource === "framework") this.errorSource = errorSource;

@@ -57,7 +57,7 @@ export function exchange(
     let size = 0;
     let isSettled = false;
     let controller: Dispatcher.DispatchController | undefined;
-    const response: HttpResponse = { statusCode: 0, statusText: "", headers: {}, text: undefined };
+    let response: HttpResponse = { statusCode: 0, statusText: "", headers: {}, text: undefined };
 
     const cleanUp = () => {
       isSettled = true;
@@ -87,7 +87,7 @@ export function exchange(
         if (isSettled) cancel();
       },
       onResponseStart(_, statusCode, headers, statusText = "") {
-        Object.assign(response, { statusCode, statusText, headers });
+        response = { statusCode, statusText, headers, text: undefined };
       },
       onResponseData(_, chunk) {
         if (isSettled) return; // a dispatcher may go on
@@ -108,7 +108,7 @@ export function exchange(
     const { origin, path, method, headers, body } = request;
     // Our deadline covers the whole exchange, so undici's own timeouts are off.
     const options = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
-    const dispatch = async () => dispatcher.dispatch(options, handler);
+    const dispatch = async () => dispatcher.dispatch(options, handler); // async, so that it never throws
     dispatch().catch(fail);
   });
 }

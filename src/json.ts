@@ -1,4 +1,4 @@
-// JSON: requests, which must not lose a value, and responses, whose shape is not known.
+// JSON: requests, which must not lose a value, and responses, whose shape is not known. Text for messages.
 import { SerializationError } from "./errors.ts";
 
 /**
@@ -92,4 +92,9 @@ export function toText(value: unknown): string {
   } catch {
     return "a value that JSON cannot represent";
   }
+}
+
+/** Any text on one line, without characters that control a terminal. */
+export function toSingleLine(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
 }

@@ -10,18 +10,18 @@ const connectTimeouts = { timeout: 10_000, autoSelectFamilyAttemptTimeout: 2_500
 /** Sends requests through the caller's dispatcher, or through its own Agent. The first call creates the Agent. */
 export class LazyDispatcher implements DispatcherLike {
   readonly #tls: TlsOptions | undefined;
-  readonly #dispatcher: DispatcherLike | undefined;
+  readonly #givenDispatcher: DispatcherLike | undefined;
   #agent: Promise<Agent> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor({ tls, dispatcher }: Pick<KibanaClientOptions, "tls" | "dispatcher">) {
     this.#tls = tls;
-    this.#dispatcher = dispatcher;
+    this.#givenDispatcher = dispatcher;
   }
 
   async dispatch(options: object, handler: object): Promise<unknown> {
     if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
-    if (this.#dispatcher) return this.#dispatcher.dispatch(options, handler);
+    if (this.#givenDispatcher) return this.#givenDispatcher.dispatch(options, handler);
     this.#agent ??= loadAgentClass().then((Class) => new Class({ connect: { ...this.#tls, ...connectTimeouts } }));
     const agent: DispatcherLike = await this.#agent;
     return agent.dispatch(options, handler);

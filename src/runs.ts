@@ -1,5 +1,5 @@
 // The result of a run: why it failed, and where its documents are.
-import type { Outcome } from "./errors.ts";
+import { ConnectorExecutionError, type Outcome } from "./errors.ts";
 import { resolveToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Where a document was written. */
@@ -17,11 +17,12 @@ export interface WrittenDocument {
  * const [first] = writtenDocuments(result);
  * ```
  *
- * @param result the body that `execute` resolved to, or any object with the same `data`
+ * @param result the body that `execute` resolved to, any object with the same `data`, or the error of a failed run
  * @returns `[]` if `data` is not the response of a `_bulk`
  */
-export function writtenDocuments(result: { data: unknown }): WrittenDocument[] {
-  const written = getItemResults(result.data).filter((item) => findItemFailure(item) === undefined);
+export function writtenDocuments(result: { data: unknown } | ConnectorExecutionError): WrittenDocument[] {
+  const { data } = toRecord(result instanceof ConnectorExecutionError ? result.body : result);
+  const written = getItemResults(data).filter((item) => findItemFailure(item) === undefined);
   return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
 }
 

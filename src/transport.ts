@@ -21,20 +21,23 @@ export interface Call {
   findProblem(body: unknown): string | RunFailure | undefined;
 }
 
+/** The options of a client that a call needs. */
+type CallDefaults = Pick<ParsedOptions, "origin" | "pathPrefix" | "headers" | "requestTimeout">;
+
 export class Transport {
-  readonly #options: ParsedOptions;
+  readonly #defaults: CallDefaults;
   readonly #dispatcher: DispatcherLike;
   /** Built once per client, because merging headers for each call is slow. */
   readonly #jsonHeaders: Record<string, string>;
 
-  constructor(options: ParsedOptions, dispatcher: DispatcherLike) {
-    this.#options = options;
+  constructor(defaults: CallDefaults, dispatcher: DispatcherLike) {
+    this.#defaults = defaults;
     this.#dispatcher = dispatcher;
-    this.#jsonHeaders = { "content-type": "application/json", ...options.headers };
+    this.#jsonHeaders = { "content-type": "application/json", ...defaults.headers };
   }
 
   async send<Body>(call: Call, callOptions: RequestOptions = {}): Promise<KibanaResponse<Body>> {
-    const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#options;
+    const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#defaults;
     const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
     const path = `${pathPrefix}/api/actions${call.path}`;
     const { method, json = null } = call;

@@ -2,10 +2,17 @@
 import { readFileSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { parse } from "dotenv";
+import { toText } from "./json.ts";
 import { refuse } from "./options.ts";
 
-/** `source` is the place where it is set. `label` is its name in messages, such as `KIBANA_URL (.env)`. */
-export type Variable = Readonly<Record<"value" | "source" | "label", string>>;
+/** A variable that is set. */
+export interface Variable {
+  readonly value: string;
+  /** Where it is set: `environment variables`, or a file. */
+  readonly source: string;
+  /** Its name in messages, such as `KIBANA_URL (.env)`. */
+  readonly label: string;
+}
 
 /** Looks a variable up. Undefined if it is not set, or blank. */
 export type Lookup = (name: string) => Variable | undefined;
@@ -26,9 +33,17 @@ export function createLookup(source: string, env: Env): Lookup {
 /** A file that does not exist has no variables. Messages name the file relative to `cwd`. */
 export function readEnvFile(file: string, cwd: string): Lookup {
   const path = resolve(cwd, file);
-  const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
+  const text = readText(path);
   if (/[\0\uFFFD]/.test(text)) refuse(`${path}: is not UTF-8 (old PowerShells write UTF-16). Save it as UTF-8.`);
   return createLookup(relative(cwd, path).replaceAll("\\", "/"), parse(text));
+}
+
+function readText(path: string): string {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
+  } catch (error) {
+    refuse(`${path}: cannot be read (${toText(error)}).`);
+  }
 }
 
 /** Looks in one place, then in the other. */

@@ -193,6 +193,10 @@ describe("a value is refused with its variable and its place, and without a secr
     });
 });
 
+it("a file that cannot be read is a ConfigurationError", () => {
+  assert.throws(() => loadConfig({ env: {}, cwd: "\0" }), { name: "ConfigurationError", message: /cannot be read/ });
+});
+
 it(".env.example lists every variable that is read, and can be copied as it is", (t) => {
   const read = (path: string) => readFileSync(join(import.meta.dirname, "..", path), "utf8");
   const example = read(".env.example");

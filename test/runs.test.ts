@@ -15,7 +15,8 @@ const second = (result: object) => ok({ create: item }, { create: { ...item, ...
 
 describe("execute rejects although Kibana answers HTTP 200:", () => {
   const status = { connector_id: "c", status: "error", message: "error indexing documents" };
-  const runs: [what: string, run: object, says: RegExp][] = [
+  type Run = [what: string, run: object, says: RegExp];
+  const runs: Run[] = [
     ["status error", { ...status, service_message: "why" }, /the run failed: error indexing documents: why$/],
     ["status error without a reason", { connector_id: "c", status: "error" }, /the run failed: status error$/],
     ["an unknown status", { connector_id: "c", status: "queued" }, /the run failed: status queued$/],
@@ -26,13 +27,11 @@ describe("execute rejects although Kibana answers HTTP 200:", () => {
     ["an error that is a text", second({ error: "R2" }), /: R2$/],
     ["a document in the failure store", second({ failure_store: "used" }), /failure_store/],
     ["a document that a pipeline dropped", second({ status: 200, result: "noop" }), /noop/],
-    ...[199, 202, 400, undefined].map((status): [string, object, RegExp] => [
-      `an item of status ${status}`,
-      second({ status }),
-      /status (\d+|undefined)$/,
-    ]),
+    ...[199, 202, 400, undefined].map(
+      (status): Run => [`status ${status}`, second({ status }), /status (\d+|undef.*)$/],
+    ),
     ...[{ _id: undefined }, { _id: "" }, { _index: undefined }, { _index: "" }].map(
-      (lack): [string, object, RegExp] => [`an item with ${inspect(lack)}`, second(lack), /status 201$/],
+      (lack): Run => [`an item with ${inspect(lack)}`, second(lack), /status 201$/],
     ),
     ["an item of an unknown kind", ok({ create: item }, { update: item }), /status undefined$/],
     ["an item that is null", ok({ create: item }, null), /status undefined$/],
@@ -102,8 +101,9 @@ describe("execute resolves", () => {
   it("and writtenDocuments leaves out what was not written", () => {
     const failed = [{ error }, { status: 500 }, { failure_store: "used" }, { result: "noop" }];
     const items = failed.map((result) => ({ create: { ...item, ...result } }));
-    const written = writtenDocuments({ data: { items: [...items, { create: item }, null] } });
-    assert.deepEqual(written, [{ index: "i", id: "1" }]);
+    const body = { data: { items: [...items, { create: item }, null] } };
+    for (const result of [body, new ConnectorExecutionError("m", { statusCode: 200, headers: {}, body, result: {} })])
+      assert.deepEqual(writtenDocuments(result), [{ index: "i", id: "1" }]);
     for (const data of [undefined, null, "text", [], { items: {} }]) assert.deepEqual(writtenDocuments({ data }), []);
   });
 });

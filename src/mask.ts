@@ -1,0 +1,49 @@
+// Masks the credentials of a call in what an error shows.
+import type { HttpRequest } from "./exchange.ts";
+import { toRecord, toSingleLine, tryParseJson } from "./json.ts";
+
+/** Returns a text without the credentials of a call. */
+export type Mask = (text: string) => string;
+
+/** In characters. A shorter secret may be an ordinary word: masking it would garble messages. */
+const minSecretLength = 8;
+
+/**
+ * Replaces the credentials of a call in a text: the token of its authorization header, the password in it, and the
+ * strings and numbers in a connector's `secrets`. It also finds them written on one line, or escaped in JSON, however
+ * often. In that case, the result is without escapes.
+ */
+export function createMask({ headers, body }: HttpRequest): Mask {
+  const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
+  const decoded = Buffer.from(token, "base64").toString();
+  const { secrets: connectorSecrets } = toRecord(tryParseJson(body));
+  const secrets = [token, decoded.replace(/^[^:]*:/, ""), ...collectSecrets(connectorSecrets)]
+    .filter(({ length }) => length >= minSecretLength)
+    .sort((a, b) => b.length - a.length);
+  const plain = secrets.flatMap((secret) => [secret, toSingleLine(secret)]);
+  const unescaped = plain.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]).map(undoEscapes);
+  return (text) => {
+    const redacted = redact(text, plain);
+    const withoutEscapes = undoEscapes(redacted);
+    const redactedAgain = redact(withoutEscapes, unescaped);
+    return redactedAgain === withoutEscapes ? redacted : redactedAgain;
+  };
+}
+
+function redact(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => (secret ? rest.replaceAll(secret, "[redacted]") : rest), text);
+}
+
+/** Drops the escapes of JSON, also those that `JSON.stringify` does not write, such as `\/` and `\u003c`. */
+function undoEscapes(text: string): string {
+  const toCharacter = (_: string, hex = "") => hex && String.fromCharCode(Number.parseInt(hex, 16));
+  return text.replace(/\\+(?:u([\da-f]{4}))?/gi, toCharacter);
+}
+
+/** The strings and numbers in a connector's `secrets`. */
+function collectSecrets(value: unknown): string[] {
+  const values = [value];
+  // The loop also visits what it adds.
+  for (const item of values) if (item instanceof Object) for (const inner of Object.values(item)) values.push(inner);
+  return values.filter((item) => typeof item === "string" || typeof item === "number").map(String);
+}
