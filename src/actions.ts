@@ -31,11 +31,11 @@ export class Actions {
   async create<Type extends types.ConnectorTypeId>(
     request: types.CreateRequest<Type>,
     options?: RequestOptions,
-  ): Promise<KibanaResponse<types.Connector<Type>>> {
+  ): Promise<KibanaResponse<types.StoredConnector<Type>>> {
     const { id, ...connector } = checkObject(request);
     const path = id === undefined ? "/connector" : toConnectorPath(id);
-    const json = serialize(connector);
-    return this.#transport.send({ method: "POST", path, json, findProblem: createConnectorProblemFinder(id) }, options);
+    const body = serialize(connector);
+    return this.#transport.send({ method: "POST", path, body, findProblem: createConnectorProblemFinder(id) }, options);
   }
 
   /**
@@ -71,11 +71,11 @@ export class Actions {
   async update<Type extends string = string>(
     request: types.UpdateRequest<Type>,
     options?: RequestOptions,
-  ): Promise<KibanaResponse<types.Connector<Type>>> {
+  ): Promise<KibanaResponse<types.StoredConnector<Type>>> {
     const { id, ...connector } = checkObject(request);
     const path = toConnectorPath(id);
-    const json = serialize(connector);
-    return this.#transport.send({ method: "PUT", path, json, findProblem: createConnectorProblemFinder(id) }, options);
+    const body = serialize(connector);
+    return this.#transport.send({ method: "PUT", path, body, findProblem: createConnectorProblemFinder(id) }, options);
   }
 
   /**
@@ -110,13 +110,13 @@ export class Actions {
     const { id, params } = checkObject(request);
     checkObject(params, 'params: must be an object, such as { documents: [{ message: "hello" }] }.');
     const path = `${toConnectorPath(id)}/_execute`;
-    const json = serialize({ params });
+    const body = serialize({ params });
     const expectedCount = countDocuments(params);
-    const findProblem = (body: unknown) =>
-      findFieldProblem(body, "connector_id", id) ??
-      findFieldProblem(body, "status") ??
-      findRunFailure(toRecord(body), expectedCount);
-    return this.#transport.send({ method: "POST", path, json, findProblem }, options);
+    const findProblem = (result: unknown) =>
+      findFieldProblem(result, "connector_id", id) ??
+      findFieldProblem(result, "status") ??
+      findRunFailure(toRecord(result), expectedCount);
+    return this.#transport.send({ method: "POST", path, body, findProblem }, options);
   }
 
   /**

@@ -57,7 +57,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: ConfigOpt
     if (credentials && node?.startsWith("http:") && !isLoopback(node))
       warnings.push(`The credentials are sent to ${node} unencrypted. Use https.`);
   const authOption = credentials && { auth: credentials.auth };
-  const space = environment("KIBANA_SPACE") ?? dotEnv("KIBANA_SPACE");
+  const space = withFallback(environment, dotEnv)("KIBANA_SPACE");
   return {
     kibana: { node: kibanaNode, ...authOption, ...(space && { space: checkSpace(space.value, space.label) }) },
     ...(elasticsearchNode && { elasticsearch: { node: elasticsearchNode, ...authOption } }),

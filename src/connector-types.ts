@@ -26,7 +26,7 @@ export type ConnectorTypeId = keyof ConnectorTypes | (string & {});
 type EmptyObject = Record<string, never>;
 
 /** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
-export interface IndexConfig {
+export type IndexConfig = {
   /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */
   index: string;
   /** Make documents visible to searches before the run ends. Default: `false`, so a search may miss them. */
@@ -36,7 +36,7 @@ export interface IndexConfig {
    * not a nested field. Default: `null`, no such field.
    */
   executionTimeField?: string | null | undefined;
-}
+};
 
 /** Params of a run of an `.index` connector. */
 export interface IndexParams {
@@ -119,6 +119,9 @@ export interface Connector<Type extends string = string> {
   /** How many saved objects, such as rules, use it. Only `getAll` gives it. */
   referenced_by_count?: number;
 }
+
+/** A connector as `create` and `update` return it. It has a config, because it is not preconfigured. */
+export type StoredConnector<Type extends string = string> = Connector<Type> & Required<Pick<Connector<Type>, "config">>;
 
 /** A connector type as `listTypes` returns it. Newer versions may add fields. */
 export interface ConnectorType {

@@ -1,10 +1,9 @@
 // The error for a failure: its class, message, hint and outcome. Decides on the raw response; masks what it shows.
-import { inspect } from "node:util";
 import * as errors from "./errors.ts";
 import { type ExchangeFailure, type HttpRequest, type HttpResponse, maxErrorBodySize } from "./exchange.ts";
 import { exchangeHints, findHint, findRunHint, responseHints } from "./hints.ts";
-import { isRecord, toRecord, toSingleLine, toText, tryParseJson } from "./json.ts";
-import { createMask, type Mask } from "./mask.ts";
+import { isRecord, toRecord, toSingleLine, toText } from "./json.ts";
+import { createMask, type Mask, maskFields, maskValue } from "./mask.ts";
 import type { RunFailure } from "./runs.ts";
 
 const errorClassByStatus: Readonly<Record<number, typeof errors.ResponseError>> = {
@@ -56,7 +55,10 @@ export function createRunError(request: HttpRequest, response: HttpResponse, bod
   const { connector_id, service_message, retry, errorSource } = toRecord(body);
   return new errors.ConnectorExecutionError(formatMessage(request, mask, `the run failed: ${failure.message}`), {
     ...maskResponse(mask, response, body),
-    result: toRecord(maskValue(mask, { connector_id, service_message, retry, errorSource })),
+    connectorId: String(connector_id),
+    serviceMessage: maskValue(mask, service_message),
+    retry: maskValue(mask, retry),
+    errorSource,
     hint: findRunHint(failure.reason),
     outcome: failure.outcome,
   });
@@ -90,9 +92,6 @@ function classifyResponse(
 /** Codes of undici for a request that it does not send, because a header or the dispatcher is wrong. */
 const invalidRequestPattern = /^UND_ERR_(INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)$/;
 
-/** Prints all that an error contains, with each string in one piece. */
-const printAll = { depth: null, showHidden: true, breakLength: Infinity, maxArrayLength: null, maxStringLength: null };
-
 /** For a call without a complete response. */
 export function createExchangeError(request: HttpRequest, { error, maybeSent }: ExchangeFailure) {
   if (error instanceof errors.KibanaError) return error;
@@ -103,11 +102,7 @@ export function createExchangeError(request: HttpRequest, { error, maybeSent }: 
   const reason = toText(errorFields.message ?? error);
   const mask = createMask(request);
   const message = formatMessage(request, mask, reason);
-  // Strings with all three kinds of quotes are printed with \\'.
-  const printed = inspect(error, printAll).replaceAll("\\'", "'");
   const details = {
-    // Dropped if it contains a credential, or has the server's raw bytes in data, as an error of undici's parser.
-    cause: error instanceof Error && !("data" in error) && mask(printed) === printed ? error : undefined,
     hint: findHint(exchangeHints, `${code} ${maybeSent ? "maybe-sent" : "unsent"} ${origin}\n${reason}`, {
       origin,
       peer: address ? `${address}:${port}` : origin,
@@ -127,13 +122,6 @@ function formatMessage({ method, path }: HttpRequest, mask: Mask, description: s
 
 /** What an error shows of a response, without the credentials of the call. */
 function maskResponse(mask: Mask, response: HttpResponse, body: unknown) {
-  const headers = toRecord(maskValue(mask, response.headers)) as HttpResponse["headers"];
+  const headers = maskFields(mask, response.headers) as HttpResponse["headers"];
   return { statusCode: response.statusCode, headers, body: maskValue(mask, body) };
-}
-
-/** A long value is not shown, because masking it could take seconds. */
-function maskValue(mask: Mask, value: unknown): unknown {
-  const text = toText(value);
-  if (value === undefined || text.length > maxErrorBodySize) return undefined;
-  return typeof value === "string" ? mask(text) : tryParseJson(mask(text));
 }

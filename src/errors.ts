@@ -130,6 +130,13 @@ export class NotReadyError extends ResponseError {
   override readonly name = "NotReadyError";
 }
 
+interface RunDetails extends ResponseDetails {
+  connectorId: string;
+  serviceMessage?: unknown;
+  retry?: unknown;
+  errorSource?: unknown;
+}
+
 /**
  * The connector's run failed, although Kibana answered HTTP 200. `outcome` is `"unknown"`, because some of several
  * documents may have been written; it is `"not-applied"` if Kibana refused params, config or secrets before the run.
@@ -144,14 +151,10 @@ export class ConnectorExecutionError extends ErrorWithResponse {
   /** Who has to act. Kibana 8.13 and later. Later values are only in `body`. */
   declare readonly errorSource?: "user" | "framework";
 
-  constructor(
-    message: string,
-    { result, ...details }: ResponseDetails & { result: Readonly<Record<string, unknown>> },
-  ) {
+  constructor(message: string, { connectorId, serviceMessage, retry, errorSource, ...details }: RunDetails) {
     super(message, details);
-    const { connector_id, service_message, retry, errorSource } = result;
-    this.connectorId = String(connector_id);
-    if (typeof service_message === "string") this.serviceMessage = service_message;
+    this.connectorId = connectorId;
+    if (typeof serviceMessage === "string") this.serviceMessage = serviceMessage;
     if (typeof retry === "boolean" || typeof retry === "string" || retry === null) this.retry = retry;
     if (errorSource === "user" || errorSource === "framework") this.errorSource = errorSource;
   }

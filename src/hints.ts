@@ -88,6 +88,7 @@ const runHints: HintTable = [
 /** `values` replace `{name}` in the hint. */
 export function findHint(table: HintTable, facts: string, values: UnknownRecord = {}): string | undefined {
   const beginning = facts.slice(0, 2000); // so that a long message cannot keep a pattern busy
+  // Sticky (y), because search() would look for a match everywhere.
   const hint = table.find(([pattern]) => new RegExp(pattern, `${pattern.flags}y`).test(beginning))?.[1];
   return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
 }

@@ -28,11 +28,9 @@ function findLoss(value: unknown, isToJsonResult = false): string | undefined {
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  if (!isToJsonResult && "toJSON" in value) {
-    const replacement = resolveToJson(value);
-    if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
-    if (replacement !== value) return findLoss(replacement, true); // JSON calls toJSON once
-  }
+  const replacement = isToJsonResult ? value : resolveToJson(value); // JSON calls toJSON once
+  if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
+  if (replacement !== value) return findLoss(replacement, true);
   return Array.isArray(value) ? findLossInArray(value) : findLossInObject(value);
 }
 
@@ -52,9 +50,8 @@ function findLossInArray(array: readonly unknown[]): string | undefined {
 
 function findLossInObject(object: object): string | undefined {
   const keys = Object.keys(object);
-  const className = object.constructor?.name ?? "Object";
-  if (object instanceof Error || (keys.length === 0 && className !== "Object"))
-    return `: ${className} would lose its contents. Pass a plain object, an array or a string.`;
+  if (object instanceof Error || (keys.length === 0 && (object.constructor?.name ?? "Object") !== "Object"))
+    return `: ${object.constructor.name} would lose its contents. Pass a plain object, an array or a string.`;
   for (const key of keys) {
     const value = (object as Record<string, unknown>)[key];
     const loss = value === undefined ? undefined : findLoss(value); // undefined is left out on purpose, as JSON does

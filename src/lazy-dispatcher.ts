@@ -2,6 +2,7 @@
 import type { Agent } from "undici";
 import { ConfigurationError } from "./errors.ts";
 import type { DispatcherLike } from "./exchange.ts";
+import { toText } from "./json.ts";
 import type { KibanaClientOptions, TlsOptions } from "./options.ts";
 
 /** Limits for connecting, in milliseconds: in total, and for each IP address of the host. */
@@ -47,6 +48,6 @@ async function loadAgentClass(): Promise<typeof Agent> {
     return (await import("undici")).Agent;
   } catch (cause) {
     const hint = 'Install kbn-connectors again. If you bundle, keep undici out: external: ["undici"].';
-    throw new ConfigurationError(`undici cannot be loaded: ${(cause as Error).message}`, { cause, hint });
+    throw new ConfigurationError(`undici cannot be loaded: ${toText(cause)}`, { cause, hint });
   }
 }

@@ -1,6 +1,6 @@
 // Masks the credentials of a call in what an error shows.
-import type { HttpRequest } from "./exchange.ts";
-import { toRecord, toSingleLine, tryParseJson } from "./json.ts";
+import { type HttpRequest, maxErrorBodySize } from "./exchange.ts";
+import { toRecord, toSingleLine, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Returns a text without the credentials of a call. */
 export type Mask = (text: string) => string;
@@ -11,7 +11,7 @@ const minSecretLength = 8;
 /**
  * Replaces the credentials of a call in a text: the token of its authorization header, the password in it, and the
  * strings and numbers in a connector's `secrets`. It also finds them written on one line, or escaped in JSON, however
- * often. In that case, the result is without escapes.
+ * often. If it is escaped more than once, the result is without escapes.
  */
 export function createMask({ headers, body }: HttpRequest): Mask {
   const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
@@ -20,14 +20,29 @@ export function createMask({ headers, body }: HttpRequest): Mask {
   const secrets = [token, decoded.replace(/^[^:]*:/, ""), ...collectSecrets(connectorSecrets)]
     .filter(({ length }) => length >= minSecretLength)
     .sort((a, b) => b.length - a.length);
-  const plain = secrets.flatMap((secret) => [secret, toSingleLine(secret)]);
-  const unescaped = plain.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]).map(undoEscapes);
+  // The form that is escaped in JSON first, because it may contain the other one.
+  const plain = secrets
+    .flatMap((secret) => [secret, toSingleLine(secret)])
+    .flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
+  const unescaped = plain.map(undoEscapes);
   return (text) => {
     const redacted = redact(text, plain);
     const withoutEscapes = undoEscapes(redacted);
     const redactedAgain = redact(withoutEscapes, unescaped);
     return redactedAgain === withoutEscapes ? redacted : redactedAgain;
   };
+}
+
+/** Field by field, so that a masked one leaves the others as they are. */
+export function maskFields(mask: Mask, fields: UnknownRecord): UnknownRecord {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, maskValue(mask, value)]));
+}
+
+/** A long value is not shown, because masking it could take seconds. */
+export function maskValue(mask: Mask, value: unknown): unknown {
+  const text = toText(value);
+  if (value === undefined || text.length > maxErrorBodySize) return undefined;
+  return typeof value === "string" ? mask(text) : tryParseJson(mask(text));
 }
 
 function redact(text: string, secrets: readonly string[]): string {

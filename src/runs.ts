@@ -18,11 +18,15 @@ export interface WrittenDocument {
  * ```
  *
  * @param result the body that `execute` resolved to, any object with the same `data`, or the error of a failed run
- * @returns `[]` if `data` is not the response of a `_bulk`
+ * @returns `[]` if `data` is not the response of a `_bulk`; undefined if an error does not say what was written
  */
-export function writtenDocuments(result: { data: unknown } | ConnectorExecutionError): WrittenDocument[] {
-  const { data } = toRecord(result instanceof ConnectorExecutionError ? result.body : result);
-  const written = getItemResults(data).filter((item) => findItemFailure(item) === undefined);
+export function writtenDocuments(result: { data: unknown }): WrittenDocument[];
+export function writtenDocuments(error: ConnectorExecutionError): WrittenDocument[] | undefined;
+export function writtenDocuments(source: { data: unknown } | ConnectorExecutionError): WrittenDocument[] | undefined {
+  const isError = source instanceof ConnectorExecutionError;
+  const { data } = toRecord(isError ? source.body : source);
+  if (isError && !Array.isArray(toRecord(data).items)) return undefined;
+  const written = getItemResults(data).filter((result) => findItemFailure(result) === undefined);
   return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
 }
 
@@ -75,8 +79,8 @@ function getItemResults(data: unknown): UnknownRecord[] {
 }
 
 /** Why a document was not written to its index. */
-function findItemFailure(item: UnknownRecord): string | undefined {
-  const { _index, _id, status, error, result, failure_store } = item;
+function findItemFailure(itemResult: UnknownRecord): string | undefined {
+  const { _index, _id, status, error, result, failure_store } = itemResult;
   const { type, reason } = toRecord(error);
   if (error) return [type, reason].filter(Boolean).map(toText).join(": ") || toText(error);
   if (failure_store === "used")

@@ -15,8 +15,8 @@ export interface Call {
   method: HttpRequest["method"];
   /** Below `/api/actions`, encoded. */
   path: string;
-  /** The body. */
-  json?: string;
+  /** JSON. */
+  body?: string;
   /** Returns what is wrong with the body of a 2xx, or why its run failed. The body of a 204 is undefined. */
   findProblem(body: unknown): string | RunFailure | undefined;
 }
@@ -40,10 +40,10 @@ export class Transport {
     const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#defaults;
     const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
     const path = `${pathPrefix}/api/actions${call.path}`;
-    const { method, json = null } = call;
-    const baseHeaders = json === null ? clientHeaders : this.#jsonHeaders;
+    const { method, body: requestBody = null } = call;
+    const baseHeaders = requestBody === null ? clientHeaders : this.#jsonHeaders;
     const headers = callHeaders ? { ...baseHeaders, ...callHeaders } : baseHeaders;
-    const request: HttpRequest = { origin, path, method, headers, body: json };
+    const request: HttpRequest = { origin, path, method, headers, body: requestBody };
     const result = await exchange(this.#dispatcher, request, requestTimeout, signal);
     if ("error" in result) throw createExchangeError(request, result);
     const { statusCode, text } = result;

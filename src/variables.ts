@@ -30,7 +30,7 @@ export function createLookup(source: string, env: Env): Lookup {
   };
 }
 
-/** A file that does not exist has no variables. Messages name the file relative to `cwd`. */
+/** A file that does not exist has no variables. Labels name the file relative to `cwd`. */
 export function readEnvFile(file: string, cwd: string): Lookup {
   const path = resolve(cwd, file);
   const text = readText(path);

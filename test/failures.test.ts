@@ -190,7 +190,7 @@ for (const [codes, hint, sent = false, node = "http://k.invalid:5601"] of connec
     it(`the hint for ${code} ${sent ? "after" : "before"} the request says ${hint}`, async () => {
       const cause = Object.assign(new Error("invalid onWords"), { code, address: "10.0.0.1", port: 443 });
       const error = await breakOff(cause, sent, { node });
-      assert.deepEqual([error.outcome, error.cause], [sent ? "unknown" : "not-applied", cause]);
+      assert.deepEqual([error.outcome, error.cause], [sent ? "unknown" : "not-applied", undefined]);
       assert.match(error.message, /-> invalid onWords$/);
       assert.equal(error.name === "ConfigurationError", code === "UND_ERR_INVALID_ARG");
       if (hint) assert.match(error.hint ?? "", hint);
@@ -266,15 +266,12 @@ for (const [what, options, secrets] of credentials)
         assert.equal(text.indexOf(part), -1, text.slice(text.indexOf(part) - 40, text.indexOf(part) + 40));
     });
 
-it("an error does not show a cause that repeats credentials", async () => {
+it("an error does not show what else the error of a dispatcher contains", async () => {
   const token = base64("u:hunter2-password");
-  const inner = new Error("no hunter2-password");
-  const others = [new Error("no", { cause: inner }), Object.assign(new Error("no"), { data: [`x${token}`] })];
-  for (const cause of [inner, ...others]) {
-    const error = await breakOff(cause, false, { auth: { username: "u", password: "hunter2-password" } });
-    assert.equal(error.cause, undefined);
-    assert.doesNotMatch(visible(error), RegExp(`hunter2|${token}`));
-  }
+  const cause = Object.assign(new Error("no hunter2-password"), { data: [`x${token}`] });
+  const error = await breakOff(cause, false, { auth: { username: "u", password: "hunter2-password" } });
+  assert.equal(error.cause, undefined);
+  assert.doesNotMatch(visible(error), RegExp(`hunter2|${token}`));
 });
 
 it("an error does not show credentials of 8 characters, and does show shorter ones, which are often ordinary words", async (t) => {

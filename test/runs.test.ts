@@ -99,11 +99,13 @@ describe("execute resolves", () => {
   });
 
   it("and writtenDocuments leaves out what was not written", () => {
-    const failed = [{ error }, { status: 500 }, { failure_store: "used" }, { result: "noop" }];
-    const items = failed.map((result) => ({ create: { ...item, ...result } }));
+    const wrong = [{ error }, { status: 500 }, { failure_store: "used" }, { result: "noop" }];
+    const items = wrong.map((result) => ({ create: { ...item, ...result } }));
     const body = { data: { items: [...items, { create: item }, null] } };
-    for (const result of [body, new ConnectorExecutionError("m", { statusCode: 200, headers: {}, body, result: {} })])
-      assert.deepEqual(writtenDocuments(result), [{ index: "i", id: "1" }]);
+    const failed = (body = {}) =>
+      new ConnectorExecutionError("", { statusCode: 0, headers: {}, body, connectorId: "" });
+    const written = [writtenDocuments(body), writtenDocuments(failed(body)), writtenDocuments(failed())];
+    assert.deepEqual(written, [[{ index: "i", id: "1" }], [{ index: "i", id: "1" }], undefined]);
     for (const data of [undefined, null, "text", [], { items: {} }]) assert.deepEqual(writtenDocuments({ data }), []);
   });
 });
