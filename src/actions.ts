@@ -3,7 +3,7 @@ import type * as types from "./connector-types.ts";
 import { isRecord, serialize, toRecord, toText } from "./json.ts";
 import { checkObject, type RequestOptions, refuse } from "./options.ts";
 import { countDocuments, findRunFailure } from "./runs.ts";
-import type { Call, KibanaResponse, Transport } from "./transport.ts";
+import type { KibanaResponse, Transport } from "./transport.ts";
 
 /**
  * The connectors API. In Kibana's paths, connectors are called `actions`. The client never retries.
@@ -35,7 +35,7 @@ export class Actions {
     const { id, ...connector } = checkObject(request);
     const path = id === undefined ? "/connector" : toConnectorPath(id);
     const body = serialize(connector);
-    return this.#transport.send({ method: "POST", path, body, findProblem: createConnectorProblemFinder(id) }, options);
+    return this.#transport.send({ method: "POST", path, body }, (result) => findConnectorProblem(result, id), options);
   }
 
   /**
@@ -49,7 +49,7 @@ export class Actions {
   ): Promise<KibanaResponse<types.Connector<Type>>> {
     const { id } = checkObject(request);
     const path = toConnectorPath(id);
-    return this.#transport.send({ method: "GET", path, findProblem: createConnectorProblemFinder(id) }, options);
+    return this.#transport.send({ method: "GET", path }, (result) => findConnectorProblem(result, id), options);
   }
 
   /**
@@ -57,7 +57,7 @@ export class Actions {
    * by name: at most 10 000, without pages.
    */
   async getAll(options?: RequestOptions): Promise<KibanaResponse<types.Connector[]>> {
-    return this.#transport.send({ method: "GET", path: "/connectors", findProblem: findListProblem }, options);
+    return this.#transport.send({ method: "GET", path: "/connectors" }, findListProblem, options);
   }
 
   /**
@@ -75,7 +75,7 @@ export class Actions {
     const { id, ...connector } = checkObject(request);
     const path = toConnectorPath(id);
     const body = serialize(connector);
-    return this.#transport.send({ method: "PUT", path, body, findProblem: createConnectorProblemFinder(id) }, options);
+    return this.#transport.send({ method: "PUT", path, body }, (result) => findConnectorProblem(result, id), options);
   }
 
   /**
@@ -85,9 +85,10 @@ export class Actions {
    * @throws {NotFoundError} no such connector in this space
    */
   async delete(request: { id: string }, options?: RequestOptions): Promise<KibanaResponse<undefined>> {
-    const path = toConnectorPath(checkObject(request).id);
-    const findProblem = (body: unknown) => (body === undefined ? undefined : "204 was expected");
-    return this.#transport.send({ method: "DELETE", path, findProblem }, options);
+    const { id } = checkObject(request);
+    const path = toConnectorPath(id);
+    const findProblem = (result: unknown) => (result === undefined ? undefined : "204 was expected");
+    return this.#transport.send({ method: "DELETE", path }, findProblem, options);
   }
 
   /**
@@ -116,7 +117,7 @@ export class Actions {
       findFieldProblem(result, "connector_id", id) ??
       findFieldProblem(result, "status") ??
       findRunFailure(toRecord(result), expectedCount);
-    return this.#transport.send({ method: "POST", path, body, findProblem }, options);
+    return this.#transport.send({ method: "POST", path, body }, findProblem, options);
   }
 
   /**
@@ -131,7 +132,7 @@ export class Actions {
     const { feature_id } = checkObject(request);
     const query = feature_id === undefined ? "" : `?${new URLSearchParams({ feature_id })}`;
     const path = `/connector_types${query}`;
-    return this.#transport.send({ method: "GET", path, findProblem: findListProblem }, options);
+    return this.#transport.send({ method: "GET", path }, findListProblem, options);
   }
 }
 
@@ -143,18 +144,18 @@ function toConnectorPath(id: string): string {
 }
 
 /** The body must be a connector: the one with this id, if given. */
-function createConnectorProblemFinder(id: string | undefined): Call["findProblem"] {
-  return (body) => findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
+function findConnectorProblem(body: unknown, id: string | undefined): string | undefined {
+  return findFieldProblem(body, "id", id) ?? findFieldProblem(body, "connector_type_id");
 }
 
 function findListProblem(body: unknown): string | undefined {
-  if (!Array.isArray(body)) return "the body is no list";
+  if (!Array.isArray(body)) return "the body is not a list";
   return body.every((item) => typeof toRecord(item).id === "string") ? undefined : "an item of the list has no id";
 }
 
 /** The body must have this field, with a string: the expected one, if given. */
 function findFieldProblem(body: unknown, name: string, expected?: string): string | undefined {
-  if (!isRecord(body)) return "the body is no JSON object";
+  if (!isRecord(body)) return "the body is not a JSON object";
   const value = body[name];
   if (typeof value === "string" && (expected === undefined || value === expected)) return undefined;
   return `${name} of the body is ${toText(value)}`;

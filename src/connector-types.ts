@@ -25,6 +25,7 @@ export type ConnectorTypeId = keyof ConnectorTypes | (string & {});
 /** `{}` */
 type EmptyObject = Record<string, never>;
 
+// A type, not an interface: only a type can be assigned to the Record<string, unknown> of a plain Connector.
 /** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
 export type IndexConfig = {
   /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */

@@ -1,6 +1,6 @@
 // The error for a failure: its class, message, hint and outcome. Decides on the raw response; masks what it shows.
 import * as errors from "./errors.ts";
-import { type ExchangeFailure, type HttpRequest, type HttpResponse, maxErrorBodySize } from "./exchange.ts";
+import { type ExchangeFailure, type HttpRequest, type HttpResponse, maxShownSize } from "./exchange.ts";
 import { exchangeHints, findHint, findRunHint, responseHints } from "./hints.ts";
 import { isRecord, toRecord, toSingleLine, toText } from "./json.ts";
 import { createMask, type Mask, maskFields, maskValue } from "./mask.ts";
@@ -28,11 +28,11 @@ export function createResponseError(request: HttpRequest, response: HttpResponse
   const details = {
     ...maskResponse(mask, response, body),
     hint: findHint(responseHints, `${statusCode} ${request.method} ${kind} ${describeAuth(request)}\n${reason}`, {
-      origin: request.origin,
+      origin: mask(request.origin),
       // The space may also be a part of the node's path.
-      space: /\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default",
+      space: mask(/\/s\/([^/]+)\/api\/actions\//.exec(request.path)?.[1] ?? "default"),
       bytes: Buffer.byteLength(request.body ?? ""),
-      retryAfter: /^\d{1,7}$/.exec(String(headers["retry-after"]))?.[0] ?? "a few",
+      retryAfter: mask(/^\d+$/.exec(String(headers["retry-after"]))?.[0] ?? "a few"),
     }),
     outcome: kind === "starting" || kind === "no-connector" || kind === "rejected" ? "not-applied" : "unknown",
   } as const;
@@ -55,7 +55,7 @@ export function createRunError(request: HttpRequest, response: HttpResponse, bod
   const { connector_id, service_message, retry, errorSource } = toRecord(body);
   return new errors.ConnectorExecutionError(formatMessage(request, mask, `the run failed: ${failure.message}`), {
     ...maskResponse(mask, response, body),
-    connectorId: String(connector_id),
+    connectorId: mask(String(connector_id)),
     serviceMessage: maskValue(mask, service_message),
     retry: maskValue(mask, retry),
     errorSource,
@@ -74,7 +74,7 @@ function classifyResponse(
   body: unknown,
 ): { kind: ResponseKind; reason: string } {
   const { statusCode, headers, text } = response;
-  if (text === undefined || text.length > maxErrorBodySize) return { kind: "other", reason: "a long body" };
+  if (text === undefined || text.length > maxShownSize) return { kind: "other", reason: "a long body" };
   const { message, error, statusCode: repeatedCode, status } = toRecord(body);
   const reason = toText(message ?? toRecord(error).reason ?? error ?? body ?? "");
   if (statusCode === 503 && startingPattern.test(reason)) return { kind: "starting", reason };
@@ -104,8 +104,8 @@ export function createExchangeError(request: HttpRequest, { error, maybeSent }: 
   const message = formatMessage(request, mask, reason);
   const details = {
     hint: findHint(exchangeHints, `${code} ${maybeSent ? "maybe-sent" : "unsent"} ${origin}\n${reason}`, {
-      origin,
-      peer: address ? `${address}:${port}` : origin,
+      origin: mask(origin),
+      peer: mask(address ? `${address}:${port}` : origin),
     }),
     outcome: maybeSent ? "unknown" : "not-applied",
   } as const;
@@ -116,7 +116,7 @@ export function createExchangeError(request: HttpRequest, { error, maybeSent }: 
 
 /** One line. Masked twice, because joining the lines may complete a credential that was broken over two. */
 function formatMessage({ method, path }: HttpRequest, mask: Mask, description: string): string {
-  const shown = description.length > maxErrorBodySize ? "a long message" : description;
+  const shown = description.length > maxShownSize ? "a long message" : description;
   return `${mask(`${method} ${path}`)} -> ${mask(toSingleLine(mask(shown))).slice(0, 1000)}`;
 }
 

@@ -13,7 +13,7 @@ export interface HttpRequest {
   method: "GET" | "POST" | "PUT" | "DELETE";
   /** Names in lower case. */
   headers: Readonly<Record<string, string>>;
-  body: string | null;
+  body: string | undefined;
 }
 
 export interface HttpResponse {
@@ -36,14 +36,14 @@ export interface ExchangeFailure {
 
 /** How much memory the body of a 2xx may take, in bytes. */
 const maxBodySize = 64 * 1024 * 1024;
-/** The limit for any other body, and for a body that an error shows. */
-export const maxErrorBodySize = 1024 * 1024;
+/** The limit for any other body, and for any text that an error shows. */
+export const maxShownSize = 1024 * 1024;
 /** Memory that a chunk takes besides its bytes. Counted, so that many tiny chunks cannot exceed the limit. */
 const chunkOverhead = 100;
 
 /** Rejects only with the reason of `signal`. `timeout` is in milliseconds. */
 export function exchange(
-  dispatcher: DispatcherLike,
+  dispatcher: { dispatch(options: object, handler: object): Promise<unknown> },
   request: HttpRequest,
   timeout: number,
   signal: AbortSignal | undefined,
@@ -93,7 +93,7 @@ export function exchange(
         if (isSettled) return; // a dispatcher may go on
         size += chunk.length + chunkOverhead;
         chunks.push(chunk);
-        if (size <= (response.statusCode < 300 ? maxBodySize : maxErrorBodySize)) return;
+        if (size <= (response.statusCode < 300 ? maxBodySize : maxShownSize)) return;
         resolve(response);
         cancel();
       },
@@ -108,7 +108,6 @@ export function exchange(
     const { origin, path, method, headers, body } = request;
     // Our deadline covers the whole exchange, so undici's own timeouts are off.
     const options = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 };
-    const dispatch = async () => dispatcher.dispatch(options, handler); // async, so that it never throws
-    dispatch().catch(fail);
+    dispatcher.dispatch(options, handler).catch(fail);
   });
 }

@@ -34,7 +34,7 @@ export class KibanaClient {
   readonly url: string;
   readonly #dispatcher: LazyDispatcher;
   /** For clients of `space()`. The headers have the credentials. */
-  readonly #sharedOptions: KibanaClientOptions;
+  readonly #spaceOptions: KibanaClientOptions;
 
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
@@ -42,7 +42,7 @@ export class KibanaClient {
     const { node, origin, pathPrefix, headers, requestTimeout } = parsedOptions;
     this.#dispatcher = new LazyDispatcher(parsedOptions);
     // A client does not close a dispatcher that it was given, so a space's client leaves the connections open.
-    this.#sharedOptions = { node, headers, requestTimeout, dispatcher: this.#dispatcher };
+    this.#spaceOptions = { node, headers, requestTimeout, dispatcher: this.#dispatcher };
     this.actions = new Actions(new Transport(parsedOptions, this.#dispatcher));
     this.url = origin + pathPrefix;
   }
@@ -54,7 +54,7 @@ export class KibanaClient {
    */
   space(id: string): KibanaClient {
     // Checked here, because an undefined space would mean the default one.
-    return new KibanaClient({ ...this.#sharedOptions, space: checkSpace(id) });
+    return new KibanaClient({ ...this.#spaceOptions, space: checkSpace(id) });
   }
 
   /**

@@ -22,20 +22,20 @@ export function serialize(value: object): string {
  * The first value that JSON would lose, as a path and a reason, such as `.total: NaN would be stored as null.` The path
  * is built only after a loss is found.
  */
-function findLoss(value: unknown, isToJsonResult = false): string | undefined {
+function findLoss(value: unknown, isReplaced = false): string | undefined {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return undefined;
   if (typeof value === "number") return Number.isFinite(value) ? undefined : `: ${value} would be stored as null.`;
   if (typeof value === "bigint") return ": JSON has no BigInt. Pass a number or a string.";
   if (typeof value !== "object") return `: a value of type ${typeof value} would be lost.`;
   if (ArrayBuffer.isView(value)) return ": binary data would be stored as numbers. Pass a base64 string.";
-  const replacement = isToJsonResult ? value : resolveToJson(value); // JSON calls toJSON once
+  const replacement = isReplaced ? value : toJsonValue(value); // JSON calls toJSON once
   if (replacement === null) return ": its toJSON() returns null. Is it an invalid date?";
   if (replacement !== value) return findLoss(replacement, true);
   return Array.isArray(value) ? findLossInArray(value) : findLossInObject(value);
 }
 
 /** What JSON takes instead of a value: what its toJSON() returns, or the value itself. */
-export function resolveToJson(value: unknown): unknown {
+export function toJsonValue(value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("toJSON" in value)) return value;
   return typeof value.toJSON === "function" ? value.toJSON("") : value;
 }

@@ -1,5 +1,5 @@
 // Masks the credentials of a call in what an error shows.
-import { type HttpRequest, maxErrorBodySize } from "./exchange.ts";
+import { type HttpRequest, maxShownSize } from "./exchange.ts";
 import { toRecord, toSingleLine, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Returns a text without the credentials of a call. */
@@ -17,18 +17,17 @@ export function createMask({ headers, body }: HttpRequest): Mask {
   const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
   const decoded = Buffer.from(token, "base64").toString();
   const { secrets: connectorSecrets } = toRecord(tryParseJson(body));
-  const secrets = [token, decoded.replace(/^[^:]*:/, ""), ...collectSecrets(connectorSecrets)]
-    .filter(({ length }) => length >= minSecretLength)
-    .sort((a, b) => b.length - a.length);
   // The form that is escaped in JSON first, because it may contain the other one.
-  const plain = secrets
+  const forms = [token, decoded.replace(/^[^:]*:/, ""), ...collectSecrets(connectorSecrets)]
     .flatMap((secret) => [secret, toSingleLine(secret)])
+    .filter(({ length }) => length >= minSecretLength)
+    .sort((a, b) => b.length - a.length)
     .flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
-  const unescaped = plain.map(undoEscapes);
+  const unescapedForms = forms.map(undoEscapes);
   return (text) => {
-    const redacted = redact(text, plain);
+    const redacted = redact(text, forms);
     const withoutEscapes = undoEscapes(redacted);
-    const redactedAgain = redact(withoutEscapes, unescaped);
+    const redactedAgain = redact(withoutEscapes, unescapedForms);
     return redactedAgain === withoutEscapes ? redacted : redactedAgain;
   };
 }
@@ -41,7 +40,7 @@ export function maskFields(mask: Mask, fields: UnknownRecord): UnknownRecord {
 /** A long value is not shown, because masking it could take seconds. */
 export function maskValue(mask: Mask, value: unknown): unknown {
   const text = toText(value);
-  if (value === undefined || text.length > maxErrorBodySize) return undefined;
+  if (value === undefined || text.length > maxShownSize) return undefined;
   return typeof value === "string" ? mask(text) : tryParseJson(mask(text));
 }
 

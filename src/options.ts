@@ -103,7 +103,8 @@ function encodeAuth(auth: Auth): string {
     if (!value || toText(value).trim() === "")
       refuse(`auth.${name}: is empty or undefined. Is an environment variable not set?`);
   if ("apiKey" in auth) return `ApiKey ${encodeApiKey(auth.apiKey)}`;
-  if ("bearer" in auth) return `Bearer ${toText(auth.bearer).replace(/^\s*(Bearer\s+)?|\s+$/gi, "")}`;
+  if ("bearer" in auth)
+    return `Bearer ${toText(auth.bearer).replace(/^\s*(Bearer\s+)?|\s+$/gi, "") || refuse("auth.bearer: is empty.")}`;
   if (toText(auth.username).includes(":")) refuse("auth.username: contains a colon, which HTTP Basic cannot send.");
   return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`;
 }
@@ -116,7 +117,7 @@ export function encodeApiKey(apiKey: string | { id: string; api_key: string }, l
   const isEncoded = /^[\w+/-]+=*$/.test(text) && /^[^:]+:[^:]+$/.test(Buffer.from(text, "base64").toString());
   const isCloudKey = /^essu_./.test(text);
   if (isEncoded || isCloudKey) return text;
-  refuse(`${label}: is no API key. Pass its encoded form, id:api_key or { id, api_key }.`);
+  refuse(`${label}: is not an API key. Pass its encoded form, id:api_key or { id, api_key }.`);
 }
 
 /** In milliseconds. A timer with a longer delay would fire at once. */

@@ -1,6 +1,6 @@
 // The result of a run: why it failed, and where its documents are.
 import { ConnectorExecutionError, type Outcome } from "./errors.ts";
-import { resolveToJson, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
+import { toJsonValue, toRecord, toText, tryParseJson, type UnknownRecord } from "./json.ts";
 
 /** Where a document was written. */
 export interface WrittenDocument {
@@ -21,13 +21,12 @@ export interface WrittenDocument {
  * @returns `[]` if `data` is not the response of a `_bulk`; undefined if an error does not say what was written
  */
 export function writtenDocuments(result: { data: unknown }): WrittenDocument[];
-export function writtenDocuments(error: ConnectorExecutionError): WrittenDocument[] | undefined;
+export function writtenDocuments(error: ConnectorExecutionError | { data: unknown }): WrittenDocument[] | undefined;
 export function writtenDocuments(source: { data: unknown } | ConnectorExecutionError): WrittenDocument[] | undefined {
   const isError = source instanceof ConnectorExecutionError;
   const { data } = toRecord(isError ? source.body : source);
   if (isError && !Array.isArray(toRecord(data).items)) return undefined;
-  const written = getItemResults(data).filter((result) => findItemFailure(result) === undefined);
-  return written.map(({ _index, _id }) => ({ index: String(_index), id: String(_id) }));
+  return readItems(data).filter((item) => typeof item !== "string");
 }
 
 /** Why a run failed. */
@@ -44,8 +43,8 @@ const validationErrorPattern = /^error validating (action params|(action|connect
 
 /** How many documents a run has to write; undefined if `params` has none. Kibana accepts them as JSON text, too. */
 export function countDocuments(params: unknown): number | undefined {
-  const { documents: value } = toRecord(resolveToJson(params));
-  const documents = tryParseJson(resolveToJson(value));
+  const { documents: value } = toRecord(toJsonValue(params));
+  const documents = tryParseJson(toJsonValue(value));
   if (documents === undefined) return undefined;
   return Array.isArray(documents) ? documents.length : 0;
 }
@@ -65,27 +64,29 @@ export function findRunFailure(result: UnknownRecord, expectedCount: number | un
     return { message: text || `status ${toText(status)}`, reason: toText(reason ?? ""), outcome };
   }
   if (expectedCount === undefined) return undefined;
-  const results = getItemResults(data);
-  const failures = results.map(findItemFailure).filter((failure) => failure !== undefined);
-  if (failures.length === 0 && results.length === expectedCount) return undefined;
-  const reason = failures[0] ?? `the response lists ${results.length} of ${expectedCount} documents`;
+  const items = readItems(data);
+  const failure = items.find((item) => typeof item === "string");
+  if (failure === undefined && items.length === expectedCount) return undefined;
+  const reason = failure ?? `the response lists ${items.length} of ${expectedCount} documents`;
   return { message: `Kibana says ok, but not every document was written: ${reason}`, reason, outcome: "unknown" };
 }
 
-/** The results of a `_bulk`. The key is `create` in Kibana 8.4 and later, otherwise `index`. */
-function getItemResults(data: unknown): UnknownRecord[] {
+/** For each item of a `_bulk`: where its document was written, or why it was not written to its index. */
+function readItems(data: unknown): (WrittenDocument | string)[] {
   const { items } = toRecord(data);
-  return Array.isArray(items) ? items.map(toRecord).map(({ create, index }) => toRecord(create ?? index)) : [];
+  return Array.isArray(items) ? items.map(readItem) : [];
 }
 
-/** Why a document was not written to its index. */
-function findItemFailure(itemResult: UnknownRecord): string | undefined {
-  const { _index, _id, status, error, result, failure_store } = itemResult;
+/** The key is `create` in Kibana 8.4 and later, otherwise `index`. */
+function readItem(item: unknown): WrittenDocument | string {
+  const { create, index } = toRecord(item);
+  const { _index, _id, status, error, result, failure_store } = toRecord(create ?? index);
   const { type, reason } = toRecord(error);
   if (error) return [type, reason].filter(Boolean).map(toText).join(": ") || toText(error);
   if (failure_store === "used")
     return "failure_store: the document did not fit, so the data stream put it into its failure store";
   if (result === "noop") return "noop: an ingest pipeline dropped the document";
-  const hasIndexAndId = typeof _index === "string" && _index !== "" && typeof _id === "string" && _id !== "";
-  return hasIndexAndId && (status === 200 || status === 201) ? undefined : `status ${toText(status)}`;
+  if (typeof _index === "string" && _index && typeof _id === "string" && _id && (status === 200 || status === 201))
+    return { index: _index, id: _id };
+  return `status ${toText(status)}`;
 }

@@ -166,7 +166,7 @@ describe("a value is refused with its variable and its place, and without a secr
     ["a page's address", { own: 'KIBANA_URL="http://k/app#/"' }, /^KIBANA_URL \(\.env\): .*#/],
     ["credentials in it", { env: { ELASTICSEARCH_URL: "https://u:hunter2@e" } }, /^ELASTICSEARCH_URL \(env.*\): .*@/],
     ["a space's name", { env: { KIBANA_SPACE: "My Space" } }, /^KIBANA_SPACE \(environment variables\): .*My Space/],
-    ["a key of no form", { env: { KIBANA_API_KEY: "hunter2!" } }, /^KIBANA_API_KEY \(env.*\): is no API key/],
+    ["a key of no form", { env: { KIBANA_API_KEY: "hunter2!" } }, /^KIBANA_API_KEY \(env.*\): is not an API key/],
     ["a key of start-local's", { local: `${startLocal}ES_LOCAL_API_KEY=hunter2!` }, /^ES_LOCAL_API_KEY \(elastic-/],
     ["a value in quotes", { env: { KIBANA_API_KEY: ' "hunter2" ' } }, /^KIBANA_API_KEY \(env.*\): is quoted/],
     ["one in two pairs of quotes", { own: `KIBANA_PASSWORD="'hunter2'"` }, /^KIBANA_PASSWORD \(\.env\): is quoted/],

@@ -129,7 +129,7 @@ const unsent = (code: RegExp, hint: RegExp): Expected => {
 };
 const broken = { error: "ConnectionError", outcome: "unknown", hint: /connection broke: check before/ } as const;
 const cut = { ...broken, code: /^(UND_ERR_SOCKET|ECONNRESET|EPIPE)$/ } as const;
-const notHttp = { error: "ConnectionError", outcome: "unknown", hint: /no HTTP server.*https:\/\// } as const;
+const notHttp = { error: "ConnectionError", outcome: "unknown", hint: /not an HTTP server.*https:\/\// } as const;
 const late = { error: "TimeoutError", outcome: "unknown", says: /within 77777 ms$/, hint: /check before/ } as const;
 const wrong = (says: RegExp, hint?: RegExp): Expected => {
   return { error: "DeserializationError", outcome: "unknown", statusCode: 200, says, hint };
@@ -195,12 +195,12 @@ const faults: Record<string, [Start, Expected]> = {
     server((socket) => socket.write("HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n")),
     broken,
   ],
-  "truncated JSON": [says(200, '{"id":"c","connector_type_id":".x"'), wrong(/the body is no JSON object: \{/)],
+  "truncated JSON": [says(200, '{"id":"c","connector_type_id":".x"'), wrong(/the body is not a JSON object: \{/)],
   "the body of another connector": [
     says(200, '{"id":"d","connector_id":"d","connector_type_id":".x","status":"ok"}'),
     wrong(/id of the body is d/),
   ],
-  "an empty 200": [says(200, ""), wrong(/the body is no JSON object$/)],
+  "an empty 200": [says(200, ""), wrong(/the body is not a JSON object$/)],
   "a 204 where a body belongs": [says(204, ""), { ...wrong(/204 Whatever: /), statusCode: 204 }],
   "a page with 200": [says(200, page), wrong(/an HTML page A title$/, /web page/)],
   "an endless body": [endless(`100000\r\n${"x".repeat(2 ** 20)}\r\n`, 64 * 2 ** 20), wrong(/64 MiB: a long body$/)],

@@ -70,7 +70,7 @@ function planFor({ server, method, path, headers, body, bodyBytes, response }: R
   if (isDescription(body))
     return { operation, base, request: { ...request, ...(run ? { params: { documents: [{}] } } : { name: "n" }) } };
   const content = bodyBytes ? { name: "x".repeat(bodyBytes - '{"name":""}'.length) } : parse(body);
-  if (!(content instanceof Object) || Array.isArray(content)) return "a body that is no JSON object";
+  if (!(content instanceof Object) || Array.isArray(content)) return "a body that is not a JSON object";
   if ("id" in content) return "an id in the body, which the client puts into the path";
   if (run && !("params" in content && content.params instanceof Object && Object.keys(content).length === 1))
     return "a run without params, or with more than params";
