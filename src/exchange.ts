@@ -34,7 +34,7 @@ export interface ExchangeFailure {
   maybeSent: boolean;
 }
 
-/** How much memory the body of a 2xx may take, in bytes. */
+/** The limit for the body of a 2xx as it is received, in bytes. */
 const maxBodySize = 64 * 1024 * 1024;
 /** The limit for any other body, and for any text that an error shows. */
 export const maxShownSize = 1024 * 1024;

@@ -1,5 +1,4 @@
 // What to do about a failure: three tables and their look-up.
-import type { UnknownRecord } from "./json.ts";
 
 /**
  * The facts about a failure are two lines: the situation, then what the other side said. The first row whose pattern
@@ -7,6 +6,8 @@ import type { UnknownRecord } from "./json.ts";
  * cannot choose a hint. `.` stops at the line break, except in patterns with the flag s.
  */
 type HintTable = ReadonlyArray<readonly [pattern: RegExp, hint: string]>;
+
+type HintValues = Partial<Record<"origin" | "peer" | "space" | "bytes" | "retryAfter", string | number>>;
 
 /** Situation: `<code> <maybe-sent or unsent> <origin>`. */
 export const exchangeHints: HintTable = [
@@ -55,7 +56,7 @@ export const responseHints: HintTable = [
   [/400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
   [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
-  [/404 .*\nNot Found$/, "No such path. Does node end before /app, with one space at most? Own ids need Kibana 8.8."],
+  [/404 .*\nNot Found$/, "No such path. Does node end before /app? Your own ids need Kibana 8.8."],
   [/409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],
   [/500 /, "See Kibana's log. Is Elasticsearch down? Is xpack.encryptedSavedObjects.encryptionKey set and unchanged?"],
@@ -87,11 +88,11 @@ const runHints: HintTable = [
 ];
 
 /** `values` replace `{name}` in the hint. */
-export function findHint(table: HintTable, facts: string, values: UnknownRecord = {}): string | undefined {
+export function findHint(table: HintTable, facts: string, values: HintValues = {}): string | undefined {
   const beginning = facts.slice(0, 2000); // so that a long message cannot keep a pattern busy
   // Sticky (y), because search() would look for a match everywhere.
   const hint = table.find(([pattern]) => new RegExp(pattern, `${pattern.flags}y`).test(beginning))?.[1];
-  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
+  return hint?.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name as keyof HintValues]));
 }
 
 /** Looks first without the prefix of a reason such as `mapper_parsing_exception: [1:5] failed to parse: ...`. */

@@ -39,7 +39,7 @@ export class KibanaClient {
   /** @throws {ConfigurationError} an option is wrong; the message names it */
   constructor(options: KibanaClientOptions) {
     const parsedOptions = parseOptions(options);
-    const { node, origin, pathPrefix, headers, requestTimeout } = parsedOptions;
+    const { nodeWithoutSpace: node, origin, pathPrefix, headers, requestTimeout } = parsedOptions;
     this.#dispatcher = new LazyDispatcher(parsedOptions);
     // A client does not close a dispatcher that it was given, so a space's client leaves the connections open.
     this.#spaceOptions = { node, headers, requestTimeout, dispatcher: this.#dispatcher };
@@ -48,7 +48,7 @@ export class KibanaClient {
   }
 
   /**
-   * A client for another space. It shares this client's connections and credentials.
+   * A client for another space, instead of the one in `space` or in `node`. It shares connections and credentials.
    *
    * @throws {ConfigurationError} not a space's id
    */

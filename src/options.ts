@@ -62,14 +62,17 @@ export function parseOptions(options: KibanaClientOptions) {
   checkObject(options, 'options: missing. Pass { node }, such as { node: "http://localhost:5601" }.');
   const { auth, space, tls, dispatcher } = options;
   const node = parseNode(options.node);
+  const nodeWithoutSpace = node.replace(/\/s\/[^/]+$/, "");
   const { origin } = new URL(node);
   const { headers = {}, requestTimeout = 120_000 } = parseRequestOptions(options);
   if (auth !== undefined && headers.authorization)
     refuse("auth: there is also a header authorization. Pass one of them.");
   if (dispatcher && typeof dispatcher.dispatch !== "function") refuse("dispatcher: must be of undici 7 or 8.");
   if (dispatcher && tls) refuse("tls: your dispatcher opens the connections. Pass tls to it instead.");
+  if (space !== undefined && node !== nodeWithoutSpace)
+    refuse("space: node ends with a space already. Pass one of them.");
   return {
-    node,
+    nodeWithoutSpace,
     origin,
     pathPrefix: node.slice(origin.length) + (space === undefined ? "" : `/s/${checkSpace(space)}`),
     headers: { "kbn-xsrf": "true", ...headers, ...(auth !== undefined && { authorization: encodeAuth(auth) }) },

@@ -61,9 +61,9 @@ describe("a request on the wire", () => {
     const { url, requests } = await serve(t, []);
     const client = new KibanaClient({ node: `${url}/kbn//` });
     const clients = [client, client.space("a_1-x"), client.space("a").space("b")];
-    clients.push(new KibanaClient({ node: ` ${url}/s/ops `, space: "b" }));
+    clients.push(new KibanaClient({ node: ` ${url}/s/ops ` }).space("b"));
     for (const { actions } of clients) await actions.getAll();
-    const prefixes = ["/kbn", "/kbn/s/a_1-x", "/kbn/s/b", "/s/ops/s/b"];
+    const prefixes = ["/kbn", "/kbn/s/a_1-x", "/kbn/s/b", "/s/b"];
     const expected = prefixes.map((prefix) => [`${prefix}/api/actions/connectors`, url + prefix]);
     const sent = requests.map(({ path }, index) => [path, clients[index]?.url]);
     assert.deepEqual(sent, expected);
@@ -190,6 +190,7 @@ describe("an option that is wrong is refused, without repeating an address or a 
     ].map((apiKey) => ({ node, auth: { apiKey } })),
     "headers:": [null, [], new Headers(), "x", { a: 1 }].map((headers) => ({ node, headers })),
     "space:": ["", "Sales", "a/b", 5, ["ops"], null].map((space) => ({ node, space })),
+    "space: node ends": [{ node: `${node}/s/a`, space: "b" }],
     "requestTimeout:": timeouts.map((requestTimeout) => ({ node, requestTimeout })),
     "tls:": [...["ca.crt", null, []].map((tls) => ({ node, tls })), { node, tls: {}, dispatcher: new Agent() }],
     "dispatcher:": [{ node, dispatcher: {} }],
