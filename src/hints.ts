@@ -56,7 +56,7 @@ export const responseHints: HintTable = [
   [/400 .*\n(\[[\d:]+\] )?failed to parse field \[action\.name/, "The name is too long for Kibana."],
   [/400 PUT/, "An update accepts only name, config and secrets, and replaces them: pass all that you want to keep."],
   [/404 \w+ no-connector /, 'Not in space "{space}". For another space: client.space(id).'],
-  [/404 .*\nNot Found$/, "No such path. Does node end before /app? Your own ids need Kibana 8.8."],
+  [/404 .*\nNot Found$/, "No such path. node must end before /app. Your own ids need Kibana 8.8, the rest 7.13."],
   [/409 PUT/, "The connector was changed at the same moment. Read it again, then repeat the update."],
   [/409 /, "The id is taken: use actions.update(), or another id if the connector is in another space."],
   [/500 /, "See Kibana's log. Is Elasticsearch down? Is xpack.encryptedSavedObjects.encryptionKey set and unchanged?"],
