@@ -25,9 +25,8 @@ export type ConnectorTypeId = keyof ConnectorTypes | (string & {});
 /** `{}` */
 type EmptyObject = Record<string, never>;
 
-// A type, not an interface: only a type can be assigned to the Record<string, unknown> of a plain Connector.
 /** Config of an `.index` connector. Kibana refuses any other key, and blank strings. */
-export type IndexConfig = {
+export interface IndexConfig {
   /** The index, data stream (from Kibana 8.4) or alias to write into. Not checked when the connector is created. */
   index: string;
   /** Make documents visible to searches before the run ends. Default: `false`, so a search may miss them. */
@@ -37,7 +36,7 @@ export type IndexConfig = {
    * not a nested field. Default: `null`, no such field.
    */
   executionTimeField?: string | null | undefined;
-};
+}
 
 /** Params of a run of an `.index` connector. */
 export interface IndexParams {
@@ -105,7 +104,8 @@ export interface Connector<Type extends string = string> {
   name: string;
   connector_type_id: Type;
   /** With the defaults filled in. Absent on preconfigured connectors. */
-  config?: TypeFields<Type, Record<string, unknown>>["config"];
+  // biome-ignore lint/suspicious/noExplicitAny: with unknown, a config that is declared as an interface would not fit
+  config?: TypeFields<Type, Record<string, any>>["config"];
   /** Defined in kibana.yml: can be run, not changed. */
   is_preconfigured: boolean;
   is_missing_secrets?: boolean;

@@ -46,7 +46,9 @@ export function createResponseError(request: HttpRequest, response: HttpResponse
 /** How a call signs in: `none`, `ApiKey`, `Bearer`, or `Basic elastic:` with the user's name. */
 function describeAuth({ headers: { authorization = "none" } }: HttpRequest): string {
   const [scheme = "", token = ""] = authorization.trim().split(/\s+/);
-  return scheme === "Basic" ? `Basic ${toSingleLine(Buffer.from(token, "base64").toString()).split(":")[0]}:` : scheme;
+  return /^basic$/i.test(scheme)
+    ? `Basic ${toSingleLine(Buffer.from(token, "base64").toString()).split(":")[0]}:`
+    : scheme;
 }
 
 /** For a 2xx whose run failed. */

@@ -22,10 +22,9 @@ export class LazyDispatcher implements DispatcherLike {
 
   async dispatch(options: { headers?: object }, handler: object): Promise<unknown> {
     if (this.#closing) throw new ConfigurationError("This client is closed. Create a new one.");
-    const given = this.#givenDispatcher;
-    if (given instanceof LazyDispatcher) return given.dispatch(options, handler);
     // A copy of the headers, because a ProxyAgent adds a host to them.
-    if (given) return given.dispatch({ ...options, headers: { ...options.headers } }, handler);
+    if (this.#givenDispatcher)
+      return this.#givenDispatcher.dispatch({ ...options, headers: { ...options.headers } }, handler);
     this.#agent ??= loadAgentClass().then((Class) => new Class({ connect: { ...this.#tls, ...connectTimeouts } }));
     const agent: DispatcherLike = await this.#agent;
     return agent.dispatch(options, handler);

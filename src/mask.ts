@@ -11,18 +11,19 @@ const minSecretLength = 8;
 /**
  * Replaces the credentials of a call in a text: the token of its authorization header, the password in it, and the
  * strings and numbers in a connector's `secrets`. It also finds them written on one line, or escaped in JSON, however
- * often. If it is escaped more than once, the result is without escapes.
+ * often. If that is more than twice, or in another way than by `JSON.stringify`, the result is without escapes.
  */
 export function createMask({ headers, body }: HttpRequest): Mask {
   const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
   const decoded = Buffer.from(token, "base64").toString();
   const { secrets: connectorSecrets } = toRecord(tryParseJson(body));
-  // The form that is escaped in JSON first, because it may contain the other one.
+  const escapeJson = (text: string) => JSON.stringify(text).slice(1, -1);
+  // An escaped form may contain another one, so it comes first.
   const forms = [token, decoded.replace(/^[^:]*:/, ""), ...collectSecrets(connectorSecrets)]
     .flatMap((secret) => [secret, toSingleLine(secret)])
     .filter(({ length }) => length >= minSecretLength)
     .sort((a, b) => b.length - a.length)
-    .flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
+    .flatMap((secret) => [escapeJson(escapeJson(secret)), escapeJson(secret), secret]);
   const unescapedForms = forms.map(undoEscapes);
   return (text) => {
     const redacted = redact(text, forms);
