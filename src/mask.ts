@@ -46,7 +46,7 @@ export function maskValue(mask: Mask, value: unknown): unknown {
 }
 
 function redact(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => (secret ? rest.replaceAll(secret, "[redacted]") : rest), text);
+  return [...new Set(secrets)].reduce((rest, secret) => (secret ? rest.replaceAll(secret, "[redacted]") : rest), text);
 }
 
 /** Drops the escapes of JSON, also those that `JSON.stringify` does not write, such as `\/` and `\u003c`. */
