@@ -140,7 +140,8 @@ export class Actions {
 function toConnectorPath(id: string): string {
   if (typeof id === "string" && !["", ".", ".."].includes(id) && id.isWellFormed())
     return `/connector/${encodeURIComponent(id)}`;
-  refuse(`id: ${toText(id)} is not an id. An id is a non-empty string other than "." and "..".`);
+  const shown = typeof id === "string" ? id : typeof id; // an object may contain secrets
+  refuse(`id: ${shown} is not an id. An id is a non-empty string other than "." and "..".`);
 }
 
 /** The body must be a connector: the one with this id, if given. */
