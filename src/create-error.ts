@@ -24,7 +24,7 @@ const startingPattern =
 export function createResponseError(request: HttpRequest, response: HttpResponse, body: unknown, problem?: string) {
   const { statusCode, statusText, headers } = response;
   const mask = createMask(request);
-  const { kind, reason } = classifyResponse(request, response, body);
+  const { kind, reason } = classifyResponse(request.path, response, body);
   const details = {
     ...maskResponse(mask, response, body),
     hint: findHint(responseHints, `${statusCode} ${request.method} ${kind} ${describeAuth(request)}\n${reason}`, {
@@ -70,11 +70,7 @@ export function createRunError(request: HttpRequest, response: HttpResponse, bod
 type ResponseKind = "starting" | "no-connector" | "rejected" | "elasticsearch" | "page" | "other";
 
 /** Returns the kind of a response, and what it says. */
-function classifyResponse(
-  { path }: HttpRequest,
-  response: HttpResponse,
-  body: unknown,
-): { kind: ResponseKind; reason: string } {
+function classifyResponse(path: string, response: HttpResponse, body: unknown): { kind: ResponseKind; reason: string } {
   const { statusCode, headers, text } = response;
   if (text === undefined || text.length > maxShownSize) return { kind: "other", reason: "a long body" };
   const { message, error, statusCode: repeatedCode, status } = toRecord(body);

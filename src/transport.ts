@@ -38,13 +38,9 @@ export class Transport {
     this.#jsonHeaders = { "content-type": "application/json", ...defaults.headers };
   }
 
-  async send<Body>(
-    call: Call,
-    findProblem: FindProblem,
-    callOptions: RequestOptions = {},
-  ): Promise<KibanaResponse<Body>> {
+  async send<Body>(call: Call, findProblem: FindProblem, options: RequestOptions = {}): Promise<KibanaResponse<Body>> {
     const { origin, pathPrefix, headers: clientHeaders, requestTimeout: clientTimeout } = this.#defaults;
-    const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(callOptions);
+    const { headers: callHeaders, requestTimeout = clientTimeout, signal } = parseRequestOptions(options);
     const path = `${pathPrefix}/api/actions${call.path}`;
     const { method, body: requestBody } = call;
     const baseHeaders = requestBody === undefined ? clientHeaders : this.#jsonHeaders;
