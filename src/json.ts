@@ -48,16 +48,26 @@ function findLossInArray(array: readonly unknown[]): string | undefined {
   return undefined;
 }
 
+/** Classes that hide their contents from JSON, even if an instance also has properties. */
+const hidingClasses = [Error, Map, Set, Promise, RegExp];
+
 function findLossInObject(object: object): string | undefined {
   const keys = Object.keys(object);
-  if (object instanceof Error || (keys.length === 0 && (object.constructor?.name ?? "Object") !== "Object"))
-    return `: ${object.constructor.name} would lose its contents. Pass a plain object, an array or a string.`;
+  if (!isPlainObject(object) && (keys.length === 0 || hidingClasses.some((Class) => object instanceof Class)))
+    return `: ${object.constructor?.name} would lose its contents. Pass a plain object, an array or a string.`;
   for (const key of keys) {
     const value = (object as Record<string, unknown>)[key];
     const loss = value === undefined ? undefined : findLoss(value); // undefined is left out on purpose, as JSON does
     if (loss !== undefined) return (/^[\w@$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`) + loss;
   }
   return undefined;
+}
+
+/** A plain object of any realm, not an instance of a class. */
+function isPlainObject(object: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(object);
+  // The first condition follows from the last one, but is faster.
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 export type UnknownRecord = Readonly<Record<string, unknown>>;
