@@ -42,7 +42,7 @@ export async function types({ actions }: KibanaClient, type: ".index" | ".server
   await actions.create({ name: "n", connector_type_id: ".server-log", id: undefined, config: undefined });
   await actions.create({ name: "n", connector_type_id: ".webhook", config: { url: "u" }, secrets: { user: "u" } });
   const hook: Hook = { url: "u" };
-  (await actions.create({ name: "n", connector_type_id: ".webhook", config: hook })).body.config?.url satisfies unknown;
+  (await actions.create({ name: "n", connector_type_id: ".webhook", config: hook })).body.config.url satisfies unknown;
   // A plain id takes any params, unless the type is named.
   const { body: other } = await actions.execute({ id: "plain", params: { anything: 1 } });
   other.data satisfies unknown;
