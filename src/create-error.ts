@@ -20,7 +20,7 @@ const errorClassByStatus: Readonly<Record<number, typeof errors.ResponseError>> 
 const startingPattern =
   /^(Kibana server is not ready yet|License is not available|License information could not|Authentication sub-system)/;
 
-/** For a response that is no 2xx, or whose body has a `problem`. */
+/** For a response that is not a 2xx, or whose body has a `problem`. */
 export function createResponseError(request: HttpRequest, response: HttpResponse, body: unknown, problem?: string) {
   const { statusCode, statusText, headers } = response;
   const mask = createMask(request);

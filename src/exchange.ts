@@ -90,7 +90,7 @@ export function exchange(
         response = { statusCode, statusText, headers, text: undefined };
       },
       onResponseData(_, chunk) {
-        if (isSettled) return; // a dispatcher may go on
+        if (isSettled) return; // some dispatchers continue after abort()
         size += chunk.length + chunkOverhead;
         chunks.push(chunk);
         if (size <= (response.statusCode < 300 ? maxBodySize : maxShownSize)) return;

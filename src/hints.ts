@@ -97,7 +97,7 @@ export function findHint(table: HintTable, facts: string, values: HintValues = {
 
 /** Looks first without the prefix of a reason such as `mapper_parsing_exception: [1:5] failed to parse: ...`. */
 export function findRunHint(reason: string): string | undefined {
-  // That of a fail_processor_exception stays, because the user's own text follows.
+  // The prefix of a fail_processor_exception stays, because the user's own text follows it.
   const bareReason = reason.replace(/^((?!fail_)\w+_exception: )?(\[\d+:\d+\] )?(failed to parse: )?/, "");
   return findHint(runHints, bareReason) ?? findHint(runHints, reason);
 }

@@ -10,8 +10,8 @@ const minSecretLength = 8;
 
 /**
  * Replaces the credentials of a call in a text: the token of its authorization header, the password in it, and the
- * strings and numbers in a connector's `secrets`. It also finds them written on one line, or escaped in JSON, however
- * often. If that is more than twice, or in another way than by `JSON.stringify`, the result is without escapes.
+ * strings and numbers in a connector's `secrets`. It also finds them on one line, and escaped in JSON. If they are
+ * escaped more than twice, or not as `JSON.stringify` does it, the returned text has no escapes.
  */
 export function createMask({ headers, body }: HttpRequest): Mask {
   const token = headers.authorization?.trim().replace(/^\S+\s+/, "") ?? "";
@@ -33,7 +33,7 @@ export function createMask({ headers, body }: HttpRequest): Mask {
   };
 }
 
-/** Field by field, so that a masked one leaves the others as they are. */
+/** Masks each field separately: if one becomes text, the others stay as they are. */
 export function maskFields(mask: Mask, fields: UnknownRecord): UnknownRecord {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, maskValue(mask, value)]));
 }

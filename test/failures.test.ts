@@ -343,7 +343,7 @@ it("an error does not keep a body that is longer than 1 MiB, and a response that
     assert.deepEqual([body, says.test(message)], [undefined, true], message);
   }
   const run = await respond(t, 200, { ...failed("m"), data: "x".repeat(2 ** 20) }, execute);
-  assert.deepEqual([run.body, Object(run).connectorId], [undefined, "c"]);
+  assert.deepEqual([run.body, Object(run).connectorId, Object(run).serviceMessage], [undefined, "c", "m"]);
 });
 
 it("an error keeps a text as a text, and has no fields that a failed run does not have", async (t) => {
